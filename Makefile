@@ -1,0 +1,47 @@
+# Everything starts here. `make` lists the targets.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+
+PYTHON ?= python3.11
+VENV   := .venv
+BIN    := $(VENV)/bin
+CORPUS ?= embedded:
+
+.PHONY: help setup demo test check format lock compile clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.installed ## Create .venv with everything pinned
+
+# The stamp carries the lock's date: an unchanged lock makes setup a no-op.
+$(VENV)/.installed: requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: setup ## Run the Kubeflow pipeline here, on the embedded corpus or on CORPUS=<zip or URL>
+	$(BIN)/ser pipeline run --remote-url '$(CORPUS)'
+
+test: setup ## Run the tests (SER_EMODB_ZIP=<zip> adds those that want the real corpus)
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: setup ## Lint, type-check and compare the generated files with their sources
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/ser pipeline compile --check
+
+format: setup ## Let ruff rewrite what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+compile: setup ## Compile the pipelines into pipelines/compiled/
+	$(BIN)/ser pipeline compile
+
+lock: setup ## Resolve requirements.lock anew from pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --upgrade --extra dev pyproject.toml -o requirements.lock
+
+clean: ## Remove the environment and the caches; data/, models/ and runs/ stay
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info

@@ -1,0 +1,104 @@
+"""The errors of SER: what was expected, what came, what to do.
+
+An error carries a `Code`; it knows neither gRPC nor HTTP nor exit statuses. Each front door maps codes once.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+
+class Code(enum.Enum):
+    """What kind of thing went wrong, in the vocabulary of google.rpc.Code."""
+
+    INVALID_ARGUMENT = "invalid argument"
+    """The caller's input is wrong whatever the state of the system: a field, a name, a recording."""
+    NOT_FOUND = "not found"
+    """A model, a sample or a file that was asked for does not exist."""
+    FAILED_PRECONDITION = "failed precondition"
+    """The input is well-formed but what it points to does not serve: an address, a zip, a corpus."""
+    RESOURCE_EXHAUSTED = "resource exhausted"
+    """A limit on size or number is passed."""
+    DATA_LOSS = "data loss"
+    """A file of SER's own making is missing or altered."""
+
+
+@dataclass(frozen=True)
+class FieldViolation:
+    """One field of a request or config that is wrong."""
+
+    field: str
+    """Dotted path from the root of what was given, as `model_config.epochs`; empty for the whole."""
+    description: str
+    """What was expected and what came."""
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.description}" if self.field else self.description
+
+
+class SerError(Exception):
+    """Base of every error that SER raises for a cause outside its own code.
+
+    The message is one line, fit to be shown to the person who caused it.
+    """
+
+    code: Code
+
+
+class ConfigError(SerError):
+    """A request or config does not validate; `violations` has each wrong field."""
+
+    code = Code.INVALID_ARGUMENT
+
+    def __init__(self, violations: list[FieldViolation]) -> None:
+        self.violations = tuple(violations)
+        super().__init__("; ".join(str(violation) for violation in violations))
+
+
+class AudioError(SerError):
+    """A recording cannot be decoded or holds nothing to analyse."""
+
+    code = Code.INVALID_ARGUMENT
+
+
+class NotFoundError(SerError):
+    """A model, sample or file that was named does not exist; the message says what does."""
+
+    code = Code.NOT_FOUND
+
+
+class DownloadError(SerError):
+    """A remote or local source of a corpus cannot be fetched."""
+
+    code = Code.FAILED_PRECONDITION
+
+
+class ArchiveError(SerError):
+    """A corpus archive is not a zip, is damaged, or has members that must not be unpacked."""
+
+    code = Code.FAILED_PRECONDITION
+
+
+class CorpusError(SerError):
+    """A folder of audio is not a corpus that can be trained on."""
+
+    code = Code.FAILED_PRECONDITION
+
+
+class LimitError(SerError):
+    """A download or an archive is larger than allowed."""
+
+    code = Code.RESOURCE_EXHAUSTED
+
+
+class DamagedError(SerError):
+    """A folder that SER wrote has a file missing or altered."""
+
+    code = Code.DATA_LOSS
+
+
+class TrainingError(SerError):
+    """A training ended without a model that can be trusted."""
+
+    code = Code.FAILED_PRECONDITION
