@@ -40,8 +40,19 @@ format: setup ## Let ruff rewrite what it can
 compile: setup ## Compile the pipelines into pipelines/compiled/
 	$(BIN)/ser pipeline compile
 
-lock: setup ## Resolve requirements.lock anew from pyproject.toml
-	$(BIN)/uv pip compile --quiet --universal --generate-hashes --upgrade --extra dev pyproject.toml -o requirements.lock
+RESOLVE = $(BIN)/uv pip compile --quiet --universal --generate-hashes pyproject.toml
+
+lock: setup ## Resolve the locks anew from pyproject.toml
+	$(RESOLVE) --upgrade --extra dev -o requirements.lock
+	$(MAKE) components/{download,feature_extraction,training,evaluation}/requirements.lock
+
+# A container installs the part of the lock that its step needs.
+components/download/requirements.lock: EXTRAS = --extra pipelines
+components/feature_extraction/requirements.lock: EXTRAS = --extra pipelines --extra features
+components/training/requirements.lock: EXTRAS = --extra pipelines --extra training
+components/evaluation/requirements.lock: EXTRAS = --extra pipelines --extra evaluation
+components/%/requirements.lock: requirements.lock
+	$(RESOLVE) --extra build $(EXTRAS) --constraint requirements.lock -o $@
 
 clean: ## Remove the environment and the caches; data/, models/ and runs/ stay
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info

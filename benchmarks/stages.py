@@ -1,0 +1,91 @@
+"""The four steps one by one, each in a process of its own: time, processor time and peak memory.
+
+    python -m benchmarks.stages --corpus emodb.zip
+    python -m benchmarks.stages --corpus 'embedded:?clips=300' --corpus 'embedded:?clips=6000'
+
+With two sizes of the embedded corpus it shows what grows with the corpus and what does not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+STEPS = ("download", "feature_extraction", "training", "evaluation")
+
+
+def main() -> None:
+    """Prints a table a corpus."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--corpus", action="append", help="zip, URL or embedded:; may come several times")
+    parser.add_argument("--model-type", default="KerasDropoutClassifier")
+    parser.add_argument("--steps", nargs="+", choices=STEPS, default=list(STEPS))
+    parser.add_argument("--child", nargs=4, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.child:
+        _child(*arguments.child)
+        return
+    for corpus in arguments.corpus or ["embedded:"]:
+        table = Table("step", "seconds", "processor seconds", "peak memory (MB)", title=corpus, box=None)
+        with tempfile.TemporaryDirectory() as folder:
+            for step in arguments.steps:
+                command = [
+                    sys.executable,
+                    "-m",
+                    "benchmarks.stages",
+                    "--child",
+                    step,
+                    folder,
+                    corpus,
+                    arguments.model_type,
+                ]
+                started = time.perf_counter()
+                answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+                seconds = time.perf_counter() - started
+                used = json.loads(answer.splitlines()[-1])
+                table.add_row(step, f"{seconds:.1f}", f"{used['cpu']:.1f}", f"{used['peak_mb']:.0f}")
+        Console().print(table)
+
+
+def _child(step: str, folder: str, corpus: str, model_type: str) -> None:
+    """Runs one step as the pipeline does and prints what it used; the time of starting Python is outside."""
+    from ser.config import parse
+    from ser.request import TrainRequest
+
+    root = Path(folder)
+    request = parse(
+        TrainRequest,
+        {"data_path": folder, "remote_url": corpus, "model_type": model_type, "model_save_path": folder},
+    )
+    match step:
+        case "download":
+            from ser.steps.download import download
+
+            download(request, root / "corpus-artifact")
+        case "feature_extraction":
+            from ser.steps.feature_extraction import extract_features
+
+            extract_features(root / "corpus-artifact", root / "features-artifact", request)
+        case "training":
+            from ser.steps.training import train
+
+            train(root / "features-artifact", root / "model-artifact", request)
+        case "evaluation":
+            from ser.steps.evaluation import evaluate
+
+            evaluate(root / "model-artifact", root / "report-artifact", root / "features-artifact")
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    sys.stdout.write(json.dumps({"cpu": used.ru_utime + used.ru_stime, "peak_mb": used.ru_maxrss / 1024}) + "\n")
+
+
+if __name__ == "__main__":
+    main()

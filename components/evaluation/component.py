@@ -1,0 +1,59 @@
+"""Evaluation: a model in, metrics and a report out, and the model saved for use."""
+
+from kfp import dsl
+
+from components.images import image
+
+
+@dsl.component(base_image=image("evaluation"), install_kfp_package=False)
+def evaluation(
+    features: dsl.Input[dsl.Dataset],
+    model: dsl.Input[dsl.Model],
+    model_save_path: str,
+    metrics: dsl.Output[dsl.Metrics],
+    classification: dsl.Output[dsl.ClassificationMetrics],
+    report: dsl.Output[dsl.HTML],
+) -> str:
+    """Measures a model on the held-out recordings and saves it with its report.
+
+    Args:
+        features: The features.
+        model: The model bundle.
+        model_save_path: Folder that the model's folder is saved into.
+        metrics: UAR, accuracy with its interval, macro F1.
+        classification: Confusion matrix, and the ROC over all decisions.
+        report: The report, one self-contained page.
+
+    Returns:
+        The model's id.
+    """
+    import json
+    import shutil
+    import tempfile
+    from pathlib import Path
+
+    from ser.console import step_console
+    from ser.steps.evaluation import evaluate, publish
+
+    with step_console() as reporter, tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary) / "report"
+        figures = evaluate(Path(model.path), folder, Path(features.path), report=reporter)
+        shutil.copyfile(folder / "report.html", report.path)
+        saved = publish(Path(model.path), folder, Path(model_save_path))
+    low, high = figures.accuracy_interval
+    summary = {
+        "uar": figures.uar,
+        "accuracy": figures.accuracy,
+        "accuracy_95_low": low,
+        "accuracy_95_high": high,
+        "macro_f1": figures.macro_f1,
+    }
+    for name, value in summary.items():
+        metrics.log_metric(name, value)
+    # The API of Kubeflow Pipelines has no way to read metrics; whoever waits for the run finds them in the log.
+    print("metrics", json.dumps(summary))
+    classification.log_confusion_matrix(list(figures.classes), figures.confusion.tolist())
+    roc = figures.roc_micro
+    if roc is not None:
+        classification.log_roc_curve(roc.fpr.tolist(), roc.tpr.tolist(), roc.thresholds.tolist())
+    return saved.name

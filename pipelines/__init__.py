@@ -1,0 +1,1 @@
+"""The steps wired into Kubeflow pipelines: run here, compiled, submitted."""

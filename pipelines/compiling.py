@@ -1,0 +1,90 @@
+"""Compile the pipelines to the YAML that is kept in the repository, and check it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ser.errors import DamagedError
+
+COMPILED = Path(__file__).parent / "compiled"
+"""Where the compiled pipelines are kept."""
+TRAINING = COMPILED / "training.yaml"
+
+
+def compile_training(path: Path) -> None:
+    """Compiles the training pipeline into a YAML file."""
+    from kfp import compiler
+
+    from pipelines.training import training_pipeline
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    compiler.Compiler().compile(training_pipeline, str(path))
+
+
+def compare(path: Path = TRAINING) -> None:
+    """Compiles again and holds the kept file against it.
+
+    Raises:
+        DamagedError: If the kept file is missing or another.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        fresh = Path(folder) / path.name
+        compile_training(fresh)
+        if not path.is_file() or path.read_text() != fresh.read_text():
+            raise DamagedError(f"{path} is not what the pipeline compiles to; run: ser pipeline compile")
+
+
+def dangling_references(spec: Mapping[str, Any]) -> list[str]:
+    """Component and executor references of a compiled pipeline that lead nowhere.
+
+    KFP's own parsers accept such a pipeline; it would fail on the cluster.
+
+    Args:
+        spec: The first document of the compiled YAML.
+
+    Returns:
+        One sentence each; empty if all resolve.
+    """
+    components = spec.get("components", {})
+    executors = spec.get("deploymentSpec", {}).get("executors", {})
+    problems = []
+    for where, dag in _dags(spec):
+        for task, content in dag.get("tasks", {}).items():
+            name = content.get("componentRef", {}).get("name")
+            if name not in components:
+                problems.append(f"task {task!r} of {where} refers to component {name!r}, which is not there")
+            problems += [
+                f"task {task!r} of {where} waits for task {other!r}, which is not there"
+                for other in content.get("dependentTasks", [])
+                if other not in dag["tasks"]
+            ]
+    for name, component in components.items():
+        label = component.get("executorLabel")
+        if label is not None and label not in executors:
+            problems.append(f"component {name!r} refers to executor {label!r}, which is not there")
+    return problems
+
+
+def images(spec: Mapping[str, Any]) -> set[str]:
+    """The container images of a compiled pipeline."""
+    executors = spec.get("deploymentSpec", {}).get("executors", {})
+    return {executor["container"]["image"] for executor in executors.values() if "container" in executor}
+
+
+def load(path: Path = TRAINING) -> dict[str, Any]:
+    """The pipeline's spec: the first document of a compiled file."""
+    with path.open(encoding="utf-8") as file:
+        spec: dict[str, Any] = next(yaml.safe_load_all(file))
+    return spec
+
+
+def _dags(spec: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    yield "the pipeline", spec["root"].get("dag", {})
+    for name, component in spec.get("components", {}).items():
+        if "dag" in component:
+            yield f"component {name!r}", component["dag"]

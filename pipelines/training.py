@@ -1,0 +1,62 @@
+"""The training pipeline: download, feature extraction, training, evaluation."""
+
+from typing import NamedTuple
+
+from kfp import dsl
+
+from components.download.component import download
+from components.evaluation.component import evaluation
+from components.feature_extraction.component import feature_extraction
+from components.training.component import training
+from ser.request import DEFAULT_METHODS
+
+
+class TrainingOutputs(NamedTuple):
+    """What a run leaves for whoever started it."""
+
+    model_id: str
+    model: dsl.Model
+    metrics: dsl.Metrics
+    classification: dsl.ClassificationMetrics
+    report: dsl.HTML
+
+
+@dsl.pipeline(name="ser-training", description="Trains a speech emotion model on a corpus zip, and evaluates it.")
+def training_pipeline(
+    data_path: str,
+    remote_url: str,
+    model_type: str,
+    model_save_path: str,
+    random_state: int = 42,
+    dataset_force: bool = False,
+    dataset_load_split_at: str = "min",
+    dataset_load_normalize: bool = True,
+    dataset_feature_extract_methods: dict = dict(DEFAULT_METHODS),  # noqa: B006 - KFP reads it, nobody writes
+    model_config: dict = {},  # noqa: B006
+) -> TrainingOutputs:
+    """Parameters are those of `/train`, under the same names."""
+    corpus = download(data_path=data_path, remote_url=remote_url, dataset_force=dataset_force)
+    features = feature_extraction(
+        corpus=corpus.outputs["corpus"],
+        dataset_load_split_at=dataset_load_split_at,
+        dataset_load_normalize=dataset_load_normalize,
+        dataset_feature_extract_methods=dataset_feature_extract_methods,
+    )
+    model = training(
+        features=features.outputs["features"],
+        random_state=random_state,
+        model_type=model_type,
+        model_config=model_config,
+    )
+    result = evaluation(
+        features=features.outputs["features"],
+        model=model.outputs["model"],
+        model_save_path=model_save_path,
+    )
+    return TrainingOutputs(
+        model_id=result.outputs["Output"],
+        model=model.outputs["model"],
+        metrics=result.outputs["metrics"],
+        classification=result.outputs["classification"],
+        report=result.outputs["report"],
+    )

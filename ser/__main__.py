@@ -1,0 +1,5 @@
+"""`python -m ser` is `ser`."""
+
+from ser.cli.main import main
+
+main()

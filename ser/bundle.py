@@ -1,0 +1,183 @@
+"""The model bundle: a folder with all that it takes to predict, to retrain and to judge a model.
+
+    manifest.json    what the model is, and the SHA-256 of every other file
+    model.keras      to retrain
+    model.tflite     to serve
+    frontend.npz     the front-end's arrays and the standardiser
+    validation.npz   features and labels of the held-out recordings
+    report/          the evaluation's report, written after the rest is whole
+
+No file can run code when it is loaded. Reading a bundle imports neither TensorFlow nor librosa.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pydantic
+
+from ser.errors import ConfigError, DamagedError, FieldViolation, NotFoundError
+from ser.feature_set import FeatureSet
+from ser.files import fingerprint, read_json, sha256, write_json
+from ser.frontend import FrontEnd, Standardiser, load_standardiser
+from ser.litert import LiteRTModel
+
+MANIFEST = "manifest.json"
+KERAS = "model.keras"
+TFLITE = "model.tflite"
+FRONTEND = "frontend.npz"
+VALIDATION = "validation.npz"
+REPORT = "report"
+FILES = (KERAS, TFLITE, FRONTEND, VALIDATION)
+"""What a bundle must hold besides its manifest."""
+_MODEL_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+
+
+class Manifest(pydantic.BaseModel):
+    """What a bundle says of itself."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+    format: Literal[1] = 1
+    model_id: str
+    model_type: str
+    hyperparameters: dict[str, Any]
+    """The model type's config, complete with defaults."""
+    random_state: int
+    classes: tuple[str, ...]
+    """The labels, in the order of the model's outputs."""
+    features: dict[str, Any]
+    """The feature part of the request."""
+    frontend: dict[str, Any]
+    """Settings of the front-end; its arrays are in frontend.npz."""
+    corpus: str
+    """Registered name of the corpus."""
+    corpus_sha256: str
+    """Identifies names, labels and audio of the corpus."""
+    training_samples: int
+    """Recordings learnt from."""
+    validation_samples: tuple[str, ...]
+    """Names of the recordings held out."""
+    metrics: dict[str, float]
+    """On the held-out recordings: accuracy, uar, macro_f1, and chance."""
+    history: dict[str, list[float]]
+    """A value an epoch: loss, accuracy, val_loss, val_accuracy."""
+    seconds: float
+    """Wall-clock time of the training."""
+    created: str
+    """When, ISO 8601 in UTC."""
+    versions: dict[str, str]
+    """Libraries that made it."""
+    files: dict[str, str]
+    """SHA-256 of each file of the bundle but the report's."""
+
+    def save(self, folder: Path) -> None:
+        """Writes manifest.json, with a digest of its own content."""
+        content = self.model_dump(mode="json")
+        write_json(folder / MANIFEST, {**content, "digest": fingerprint(content)})
+
+    @classmethod
+    def load(cls, folder: Path) -> Manifest:
+        """Reads manifest.json.
+
+        Raises:
+            DamagedError: If it is missing, altered or of another format.
+        """
+        path = folder / MANIFEST
+        content = read_json(path)
+        digest = content.pop("digest", None) if isinstance(content, dict) else None
+        if digest is None or digest != fingerprint(content):
+            raise DamagedError(f"{path} was altered since it was written")
+        try:
+            return cls.model_validate(content)
+        except pydantic.ValidationError as error:
+            detail = error.errors()[0]
+            field = ".".join(map(str, detail["loc"]))
+            raise DamagedError(f"{path} is of another format: {field}: {detail['msg']}") from None
+
+
+class Bundle:
+    """A whole model on disk. Files are checked when the bundle is opened, and read when they are needed.
+
+    Raises:
+        DamagedError: If a file is missing or altered; the message names it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.manifest = Manifest.load(folder)
+        for name in FILES:
+            path = folder / name
+            if not path.is_file():
+                raise DamagedError(f"{path} is missing: the model is not whole; train it again with force")
+            if sha256(path) != self.manifest.files.get(name):
+                raise DamagedError(f"{path} was altered: its SHA-256 is not the manifest's; train it again with force")
+
+    @property
+    def report(self) -> Path:
+        """Where the report lies, if the model was evaluated."""
+        return self.folder / REPORT
+
+    @cached_property
+    def frontend(self) -> FrontEnd:
+        """The front-end that the model was trained behind."""
+        return FrontEnd.load(self.folder / FRONTEND, self.manifest.frontend)
+
+    @cached_property
+    def standardiser(self) -> Standardiser:
+        """Fitted on the training pieces."""
+        return load_standardiser(self.folder / FRONTEND)
+
+    @cached_property
+    def model(self) -> LiteRTModel:
+        """The network, ready to run."""
+        return LiteRTModel((self.folder / TFLITE).read_bytes())
+
+    @cached_property
+    def validation(self) -> FeatureSet:
+        """Features and labels of the held-out recordings."""
+        return FeatureSet.load(self.folder / VALIDATION)
+
+    def predict(self, rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Class probabilities of pieces.
+
+        Args:
+            rows: float32, shape (n_pieces, n_features), as the front-end gives them.
+
+        Returns:
+            float32, shape (n_pieces, n_classes); each row sums to 1.
+        """
+        return self.model(self.standardiser(rows))
+
+
+def find_bundle(model_save_path: Path, model_id: str) -> Path:
+    """The folder of a model.
+
+    Raises:
+        ConfigError: If `model_id` is not a name.
+        NotFoundError: If there is no such model; the message lists those there are.
+        DamagedError: If it is there and its manifest is not.
+    """
+    if not _MODEL_ID.fullmatch(model_id):
+        raise ConfigError([FieldViolation("model_id", f"expected a name, not a path, got {model_id!r}")])
+    folder = model_save_path / model_id
+    if not folder.is_dir():
+        known = ", ".join(list_models(model_save_path)) or "none"
+        raise NotFoundError(f"model_id: no model {model_id!r} in {model_save_path}; there is: {known}")
+    return folder
+
+
+def list_models(model_save_path: Path) -> list[str]:
+    """The ids of the models in a folder, sorted; empty if there is no such folder."""
+    return sorted(path.parent.name for path in model_save_path.glob(f"[!.]*/{MANIFEST}"))
+
+
+def file_digests(folder: Path) -> Mapping[str, str]:
+    """SHA-256 of each of a bundle's files."""
+    return {name: sha256(folder / name) for name in FILES}

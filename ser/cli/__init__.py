@@ -1,0 +1,1 @@
+"""The command line `ser`: it parses, calls one function, and prints."""

@@ -1,0 +1,47 @@
+"""The `ser` command: train, evaluate, predict, models, synthesise; other packages add theirs by entry point.
+
+Results go to standard output, progress and errors to standard error. Exit status: 0 success, 1 a defect of SER
+itself, and by the kind of error as `ser.console.EXIT_STATUS` says.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+from typing import Annotated
+
+import typer
+
+from ser.cli import evaluate, models, predict, synthesise, train
+from ser.console import errors_as_lines
+from ser.version import VERSION
+
+app = typer.Typer(
+    help="Speech emotion recognition: train, evaluate and use models.",
+    epilog=(
+        "Exit status: 0 success; 2 wrong input; 3 no such model, sample or file; 4 the source or corpus does not "
+        "serve; 5 too large; 6 a damaged folder; 7 the operating system refused; 1 a defect of SER."
+    ),
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+for module in (train, evaluate, predict, models, synthesise):
+    app.command()(module.command)
+    app.registered_commands[-1].name = module.__name__.rpartition(".")[2]
+for entry_point in importlib.metadata.entry_points(group="ser.commands"):
+    app.add_typer(entry_point.load(), name=entry_point.name)
+
+
+@app.callback()
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
+) -> None:
+    if version:
+        typer.echo(VERSION)
+        raise typer.Exit
+
+
+def main() -> None:
+    """Runs the command line; an error of the user's or the machine's is one line, never a traceback."""
+    with errors_as_lines():
+        app()

@@ -1,0 +1,58 @@
+"""`ser models`: what has been trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from ser.bundle import Bundle, Manifest, find_bundle, list_models
+from ser.cli.options import AsJson, ModelSavePath, print_json, print_table
+from ser.errors import DamagedError
+
+
+def command(
+    model_id: Annotated[str | None, typer.Argument(help="Show all of one model.")] = None,
+    model_save_path: ModelSavePath = Path("models"),
+    as_json: AsJson = False,
+) -> None:
+    """List the models, or show one whole and check that it is undamaged."""
+    if model_id is not None:
+        print_json(Bundle(find_bundle(model_save_path, model_id)).manifest.model_dump(mode="json"))
+        return
+    manifests: list[Manifest] = []
+    damage: DamagedError | None = None
+    for name in list_models(model_save_path):
+        try:
+            manifests.append(Manifest.load(model_save_path / name))
+        except DamagedError as error:
+            if damage is not None:
+                typer.echo(f"ser: {damage}", err=True)
+            damage = error
+    if as_json:
+        print_json([manifest.model_dump(mode="json") for manifest in manifests])
+    elif manifests:
+        _print(manifests)
+    else:
+        typer.echo(f"no models in {model_save_path}")
+    if damage is not None:
+        raise damage
+
+
+def _print(manifests: list[Manifest]) -> None:
+    table = Table("model", "corpus", "recordings", "UAR", "accuracy", "created", box=None)
+    for manifest in sorted(manifests, key=lambda manifest: manifest.created):
+        recordings = manifest.training_samples + len(manifest.validation_samples)
+        uar, accuracy = manifest.metrics["uar"], manifest.metrics["accuracy"]
+        row = (
+            manifest.model_id,
+            manifest.corpus,
+            str(recordings),
+            f"{uar:.3f}",
+            f"{accuracy:.3f}",
+            manifest.created,
+        )
+        table.add_row(*row)
+    print_table(table)

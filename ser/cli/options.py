@@ -1,0 +1,74 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from ser.bundle import REPORT, Manifest, list_models
+from ser.errors import ConfigError, DamagedError, FieldViolation, NotFoundError
+
+ModelSavePath = Annotated[Path, typer.Option(help="Folder that models are saved into.", show_default=True)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def print_json(value: object) -> None:
+    """Prints a value as JSON to standard output."""
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def print_table(table: Table) -> None:
+    """Prints a table to standard output; where that is no terminal, as wide as its content."""
+    Console(width=None if sys.stdout.isatty() else 10_000).print(table)
+
+
+def print_model(folder: Path, metrics: Mapping[str, float], seconds: float) -> None:
+    """Prints a trained model's figures, where it and its report lie, and what to do next."""
+    table = Table("held-out recordings", "", box=None)
+    for name, value in metrics.items():
+        table.add_row(name, f"{value:.3f}")
+    print_table(table)
+    # Not by rich: it would wrap paths and commands that are there to be copied.
+    typer.echo(f"model   {folder}")
+    typer.echo(f"report  {folder / REPORT / 'report.html'}")
+    typer.echo(f"took    {seconds:.0f} s")
+    typer.echo(f"next    ser predict --model-save-path {folder.parent} --model-id {folder.name} YOUR.wav")
+
+
+def json_object(text: str, field: str) -> dict[str, Any]:
+    """Reads a flag's JSON object.
+
+    Raises:
+        ConfigError: If it is something else; the message names `field`.
+    """
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ConfigError([FieldViolation(field, f"expected a JSON object, got {text!r}: {error}")]) from None
+    if not isinstance(value, dict):
+        raise ConfigError([FieldViolation(field, f"expected a JSON object, got {text!r}")])
+    return value
+
+
+def newest_model(model_save_path: Path) -> str:
+    """The id of the model that was made last; damaged ones are passed over.
+
+    Raises:
+        NotFoundError: If there is none.
+    """
+    created = {}
+    for name in list_models(model_save_path):
+        try:
+            created[name] = Manifest.load(model_save_path / name).created
+        except DamagedError:
+            continue
+    if not created:
+        raise NotFoundError(f"no model in {model_save_path}; train one with: ser train, or make demo")
+    return max(created, key=lambda name: created[name])

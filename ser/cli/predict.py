@@ -1,0 +1,68 @@
+"""`ser predict`: the emotion of recordings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from ser.cli.options import AsJson, ModelSavePath, newest_model, print_json, print_table
+from ser.errors import ConfigError, FieldViolation, SerError
+from ser.features import About
+from ser.predictor import Prediction, Predictor
+
+
+def command(
+    recordings: Annotated[list[Path] | None, typer.Argument(help="Audio files: WAV, FLAC, OGG, MP3.")] = None,
+    sample_name: Annotated[
+        list[str] | None, typer.Option(help="One of the model's validation samples; may come several times.")
+    ] = None,
+    model_id: Annotated[str | None, typer.Option(help="Which model; by default the newest.")] = None,
+    model_save_path: ModelSavePath = Path("models"),
+    speaker: Annotated[str | None, typer.Option(help="Who speaks, for models that use it.")] = None,
+    gender: Annotated[str | None, typer.Option(help="The speaker's gender, for models that use it.")] = None,
+    text: Annotated[str | None, typer.Option(help="Which text is spoken, for models that use it.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Predict the emotion of recordings.
+
+    A recording that cannot be used is told of on standard error; the others are predicted, and the exit status
+    is the first error's.
+    """
+    if not recordings and not sample_name:
+        raise ConfigError([FieldViolation("recordings", "expected audio files, or --sample-name")])
+    predictor = Predictor(model_save_path, model_id or newest_model(model_save_path))
+    about = About(speaker, gender, text)
+    predictions = [predictor.predict_sample(sample) for sample in sample_name or []]
+    first_error: SerError | None = None
+    for recording in recordings or []:
+        try:
+            predictions.append(predictor.predict(recording, about=about, name=str(recording)))
+        except SerError as error:
+            if first_error is not None:
+                typer.echo(f"ser: {first_error}", err=True)
+            first_error = error
+    if as_json:
+        print_json(
+            {
+                "model_id": predictor.bundle.manifest.model_id,
+                "predictions": [p.to_json() for p in predictions],
+            }
+        )
+    elif predictions:
+        _print(predictions)
+    if first_error is not None:
+        raise first_error
+
+
+def _print(predictions: list[Prediction]) -> None:
+    table = Table("recording", "prediction", "probability", "next", box=None)
+    if any(prediction.ground_truth for prediction in predictions):
+        table.add_column("truth")
+    for prediction in predictions:
+        (best, first), (second, after) = sorted(prediction.probabilities.items(), key=lambda item: -item[1])[:2]
+        row = [prediction.sample_name, best, f"{first:.2f}", f"{second} {after:.2f}"]
+        table.add_row(*row, *([prediction.ground_truth] if prediction.ground_truth else []))
+    print_table(table)

@@ -1,0 +1,202 @@
+"""`Dataset`: a corpus in a folder of yours, from the zip to the features, one stage at a time.
+
+Stages build on each other and run what they need; each keeps its result under `data_path` and does nothing
+when the result is there and its inputs have not changed:
+
+    <data_path>/download/<source>/    the zip, and what it is
+    <data_path>/corpus/<zip's sha>/   the audio files and corpus.json
+    <data_path>/features/<config>/    feature rows, sample table, front-end
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ser import archive, corpus_folder
+from ser.archive import Limits
+from ser.audio import Samples
+from ser.config import parse
+from ser.corpus_folder import AUDIO_FOLDER, Clip, Manifest
+from ser.feature_set import FeatureSet
+from ser.files import exclusive, fingerprint, make_folder, read_json, sha256, write_json
+from ser.frontend import FrontEnd
+from ser.progress import Reporter, silent
+from ser.request import DownloadConfig, FeatureConfig
+from ser.sources import open_source
+from ser.steps.feature_extraction import (
+    extract_features,
+    feature_identity,
+    load_features,
+    load_frontend,
+    piece_length,
+)
+
+ARCHIVE = "corpus.zip"
+_FACTS = "download.json"
+
+
+class Dataset:
+    """A corpus and its features.
+
+    Example:
+        >>> dataset = Dataset("data", "embedded:")  # doctest: +SKIP
+        >>> dataset.load(split_at="avg")  # doctest: +SKIP
+        >>> dataset.get_features().rows.shape  # doctest: +SKIP
+
+    Every stage takes `force`: true does this stage again even though its result is there. A stage that fails
+    leaves the results that were there before.
+    """
+
+    def __init__(
+        self,
+        data_path: str | os.PathLike[str],
+        remote_url: str,
+        *,
+        limits: Limits | None = None,
+        report: Reporter = silent,
+    ) -> None:
+        """Names the folder and the source; touches neither.
+
+        Args:
+            data_path: Folder that everything is kept in; made when it is needed.
+            remote_url: Where the corpus zip resides: http(s)://, file://, a path, or `embedded:`.
+            limits: Sizes allowed.
+            report: Told of the progress of each stage.
+
+        Raises:
+            ConfigError: If `remote_url` is of no known form.
+        """
+        config = DownloadConfig(data_path=os.fspath(data_path), remote_url=remote_url)
+        self.data_path = Path(config.data_path)
+        self.remote_url = config.remote_url
+        self._source = open_source(remote_url)
+        self._limits = limits or Limits()
+        self._report = report
+        self._config = FeatureConfig()
+
+    def download(self, *, force: bool = False) -> Path:
+        """Fetches the zip and checks that it can be unpacked safely.
+
+        Returns:
+            The zip's path.
+
+        Raises:
+            DownloadError: If it cannot be had whole.
+            ArchiveError: If it is no zip, or one that must not be unpacked.
+            LimitError: If it is too large.
+        """
+        identity = self._source.identity()
+        folder = self.data_path / "download" / fingerprint(identity)[:16]
+        make_folder(folder, identity, self._fetch, force=force)
+        return folder / ARCHIVE
+
+    def extract(self, *, force: bool = False) -> Path:
+        """Unpacks the zip.
+
+        Returns:
+            The corpus folder.
+
+        Raises:
+            ArchiveError: If a member is damaged.
+        """
+        path = self.download()
+        digest = str(read_json(path.parent / _FACTS)["sha256"])
+        folder = self.data_path / "corpus" / digest[:16]
+        make_folder(folder, {"zip_sha256": digest}, partial(self._unpack, path), force=force)
+        return folder
+
+    def prepare(self, *, force: bool = False) -> Manifest:
+        """Decodes every audio file once, to find what is wrong with it, and writes the manifest.
+
+        Raises:
+            CorpusError: If the files are no known corpus.
+            AudioError: If a file cannot be used.
+        """
+        folder = self.extract()
+        with exclusive(folder):
+            if force or not (folder / corpus_folder.MANIFEST).exists():
+                return corpus_folder.prepare(folder, self._report)
+            return corpus_folder.load_manifest(folder)
+
+    def load(
+        self, split_at: str | int = "min", normalize: bool = True, *, force: bool = False
+    ) -> Iterator[tuple[Clip, Samples]]:
+        """Sets how clips are loaded for features, and gives the decoded clips.
+
+        Args:
+            split_at: Length of the pieces that clips are cut into: "min", "max", "avg" or samples.
+            normalize: Divide each clip by its peak.
+            force: Prepare the corpus again: decode and check all files anew.
+
+        Returns:
+            An iterator over clips and their samples, float32 at 16 kHz, neither normalised nor cut; it
+            decodes as it goes.
+
+        Raises:
+            ConfigError: If `split_at` or `normalize` is not allowed.
+        """
+        self._config = parse(
+            FeatureConfig,
+            {
+                **self._config.model_dump(),
+                "dataset_load_split_at": split_at,
+                "dataset_load_normalize": normalize,
+            },
+        )
+        manifest = self.prepare(force=force)
+        folder = self.extract()
+        return ((clip, corpus_folder.read_clip(folder, clip)) for clip in manifest.clips)
+
+    @property
+    def piece_samples(self) -> int:
+        """Length of a piece, in samples, with the settings of `load`."""
+        return piece_length(self._config.dataset_load_split_at, self.prepare().clips)
+
+    def feature_extract(self, methods: Mapping[str, Any] | None = None, *, force: bool = False) -> Path:
+        """Computes the features of all clips.
+
+        Args:
+            methods: Name of each extractor to its config; by default the methods given last, at first
+                `SpeakerAndGenderAndTextType` and `MFCC`.
+            force: Compute them again although they are there.
+
+        Returns:
+            The feature folder.
+
+        Raises:
+            ConfigError: If a method or a key of its config is unknown, or a value is not allowed.
+        """
+        if methods is not None:
+            self._config = parse(
+                FeatureConfig, {**self._config.model_dump(), "dataset_feature_extract_methods": methods}
+            )
+        manifest = self.prepare()
+        identity = fingerprint(feature_identity(manifest, self._config))
+        folder = self.data_path / "features" / identity[:16]
+        extract_features(self.extract(), folder, self._config, force=force, report=self._report)
+        return folder
+
+    def get_features(self, *, force: bool = False) -> FeatureSet:
+        """The features and labels of all clips, rows memory-mapped; computed first where they are missing."""
+        return load_features(self.feature_extract(force=force))
+
+    def frontend(self) -> FrontEnd:
+        """The front-end that makes these features of any recording."""
+        return load_frontend(self.feature_extract())
+
+    def _fetch(self, folder: Path) -> None:
+        path = folder / ARCHIVE
+        self._source.fetch(path, max_bytes=self._limits.max_download_bytes, report=self._report)
+        archive.check(path, self._limits, name=self.remote_url)
+        write_json(
+            folder / _FACTS,
+            {"remote_url": self.remote_url, "sha256": sha256(path), "bytes": path.stat().st_size},
+        )
+
+    def _unpack(self, path: Path, folder: Path) -> None:
+        (folder / AUDIO_FOLDER).mkdir()
+        archive.unpack(path, folder / AUDIO_FOLDER, self._limits, self._report)

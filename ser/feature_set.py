@@ -1,0 +1,135 @@
+"""Features of many recordings: one row a piece, one sample a recording.
+
+A feature folder is a feature set on disk; the validation part of one travels in the model bundle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from ser.errors import DamagedError
+from ser.features import About
+from ser.frontend import load_arrays, save_arrays
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One recording's row in the sample table."""
+
+    name: str
+    """The file's name."""
+    speaker: str
+    gender: str
+    text: str
+    emotion: str
+    """The ground truth."""
+    seconds: float
+    pieces: int
+    """How many rows of features it has."""
+
+    @property
+    def about(self) -> About:
+        """Who speaks and what is said."""
+        return About(self.speaker, self.gender, self.text)
+
+
+_DTYPES: dict[str, type[Any]] = {"str": np.str_, "float": np.float64, "int": np.int64}
+
+
+@dataclass(frozen=True)
+class FeatureSet:
+    """Rows of features and the samples they belong to.
+
+    Attributes:
+        rows: float32, shape (n_pieces, n_features), not standardised, in the order of the samples; may be
+            memory-mapped.
+        samples: One a recording.
+    """
+
+    rows: npt.NDArray[np.float32]
+    samples: tuple[Sample, ...]
+
+    def __post_init__(self) -> None:
+        pieces = sum(sample.pieces for sample in self.samples)
+        if self.rows.ndim != 2 or len(self.rows) != pieces:
+            raise ValueError(f"expected {pieces} rows for {len(self.samples)} samples, got {self.rows.shape}")
+
+    @property
+    def starts(self) -> npt.NDArray[np.int64]:
+        """int64, shape (n_samples,): each sample's first row."""
+        lengths = np.array([sample.pieces for sample in self.samples], dtype=np.int64)
+        return np.cumsum(lengths) - lengths
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The emotions that occur, sorted."""
+        return tuple(sorted({sample.emotion for sample in self.samples}))
+
+    def labels(self, classes: Sequence[str]) -> npt.NDArray[np.int64]:
+        """int64, shape (n_pieces,): each row's index into `classes`."""
+        index = {emotion: number for number, emotion in enumerate(classes)}
+        return np.repeat([index[s.emotion] for s in self.samples], [s.pieces for s in self.samples])
+
+    def select(self, names: Iterable[str]) -> Self:
+        """The samples with these names, in this set's order, with a copy of their rows."""
+        wanted = set(names)
+        chosen = [number for number, sample in enumerate(self.samples) if sample.name in wanted]
+        starts = self.starts
+        rows = [np.arange(starts[n], starts[n] + self.samples[n].pieces) for n in chosen]
+        index = np.concatenate(rows) if rows else np.zeros(0, dtype=np.int64)
+        return type(self)(np.ascontiguousarray(self.rows[index]), tuple(self.samples[n] for n in chosen))
+
+    def average(self, per_piece: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """The mean over each sample's pieces.
+
+        Args:
+            per_piece: float32, shape (n_pieces, n).
+
+        Returns:
+            float32, shape (n_samples, n).
+        """
+        sums = np.add.reduceat(per_piece.astype(np.float64), self.starts, axis=0)
+        means: npt.NDArray[np.float64] = sums / np.array([[sample.pieces] for sample in self.samples])
+        return means.astype(np.float32)
+
+    def save(self, path: Path) -> None:
+        """Writes rows and sample table into one .npz file."""
+        save_arrays(path, {"rows": self.rows, **sample_table(self.samples)})
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Reads what `save` wrote.
+
+        Raises:
+            DamagedError: If it is missing or something else.
+        """
+        arrays = load_arrays(path)
+        try:
+            return cls(arrays["rows"], samples_of(arrays))
+        except (KeyError, ValueError) as error:
+            raise DamagedError(f"{path} is not a feature set: {error}") from None
+
+
+def sample_table(samples: Sequence[Sample]) -> dict[str, npt.NDArray[Any]]:
+    """The samples as one array a column."""
+    return {
+        field.name: np.array([getattr(s, field.name) for s in samples], dtype=_DTYPES[str(field.type)])
+        for field in fields(Sample)
+    }
+
+
+def samples_of(table: dict[str, npt.NDArray[Any]]) -> tuple[Sample, ...]:
+    """The inverse of `sample_table`.
+
+    Raises:
+        KeyError: If a column is missing.
+        ValueError: If columns differ in length.
+    """
+    columns = [table[field.name].tolist() for field in fields(Sample)]
+    return tuple(Sample(*row) for row in zip(*columns, strict=True))

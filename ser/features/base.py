@@ -1,0 +1,78 @@
+"""What a feature extractor is, and the registry of them.
+
+An extractor is created once, from its config and what is known of the corpus; creating may use librosa. What
+it has then is arrays, which travel with the model; extracting needs NumPy and SciPy only, so that training and
+serving run the same code.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, Self, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from ser.config import Config
+from ser.registry import Registry
+
+ConfigT = TypeVar("ConfigT", bound=Config)
+Arrays = Mapping[str, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class About:
+    """What is known of who speaks and what is said; None where it is not."""
+
+    speaker: str | None = None
+    gender: str | None = None
+    text: str | None = None
+
+
+class FeatureExtractor(abc.ABC, Generic[ConfigT]):
+    """Turns the pieces of one recording into features.
+
+    Attributes:
+        config: The validated config.
+        arrays: All that was computed when the extractor was created, by name; no object arrays.
+    """
+
+    Config: ClassVar[type[Config]]
+
+    def __init__(self, config: ConfigT, arrays: Arrays) -> None:
+        self.config = config
+        self.arrays = arrays
+
+    @classmethod
+    @abc.abstractmethod
+    def create(cls, config: ConfigT, corpus: Sequence[About]) -> Self:
+        """Makes an extractor for a corpus.
+
+        Args:
+            config: The validated config.
+            corpus: One entry a recording.
+
+        Raises:
+            ConfigError: If the config cannot be realised; its field is relative to the config.
+        """
+
+    @abc.abstractmethod
+    def shape(self, piece_samples: int) -> tuple[int, ...]:
+        """The shape of one piece's features when pieces have this many samples."""
+
+    @abc.abstractmethod
+    def extract(self, pieces: npt.NDArray[np.float32], about: About) -> npt.NDArray[np.float32]:
+        """The features of a recording's pieces.
+
+        Args:
+            pieces: float32, shape (n_pieces, piece_samples), at `ser.audio.SAMPLE_RATE_HZ`.
+            about: What is known of the recording; unknown values give zeros, never an error.
+
+        Returns:
+            float32, shape (n_pieces, *shape(piece_samples)).
+        """
+
+
+EXTRACTORS: Registry[type[FeatureExtractor[Any]]] = Registry("feature extraction method", "ser.features")

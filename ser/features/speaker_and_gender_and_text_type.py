@@ -1,0 +1,58 @@
+"""Who speaks and what is said, as one-hot vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import pydantic
+
+from ser.config import Config, Flag
+from ser.features.base import EXTRACTORS, About, FeatureExtractor
+
+
+class SpeakerAndGenderAndTextTypeConfig(Config):
+    """Which of the three one-hots are used; at least one."""
+
+    speaker: Flag = True
+    gender: Flag = True
+    text: Flag = True
+
+    @pydantic.model_validator(mode="after")
+    def _something_is_used(self) -> Self:
+        if not (self.speaker or self.gender or self.text):
+            raise ValueError("expected at least one of speaker, gender, text to be true")
+        return self
+
+    @property
+    def used(self) -> list[str]:
+        """The names of the properties in use, in their order in the vector."""
+        return [name for name in ("speaker", "gender", "text") if getattr(self, name)]
+
+
+@EXTRACTORS.register()
+class SpeakerAndGenderAndTextType(FeatureExtractor[SpeakerAndGenderAndTextTypeConfig]):
+    """One-hots over the speakers, genders and texts of the corpus, the same for each piece.
+
+    A value that the corpus does not have, or that nobody knows, is a vector of zeros. These features help only
+    where speakers or texts recur between training and use.
+    """
+
+    Config = SpeakerAndGenderAndTextTypeConfig
+
+    @classmethod
+    def create(cls, config: SpeakerAndGenderAndTextTypeConfig, corpus: Sequence[About]) -> Self:
+        """See `FeatureExtractor.create`."""
+        values = {name: sorted({str(getattr(about, name)) for about in corpus}) for name in config.used}
+        return cls(config, {name: np.array(known, dtype=np.str_) for name, known in values.items()})
+
+    def shape(self, piece_samples: int) -> tuple[int, ...]:  # noqa: ARG002 - one-hots do not depend on time
+        """See `FeatureExtractor.shape`."""
+        return (sum(len(known) for known in self.arrays.values()),)
+
+    def extract(self, pieces: npt.NDArray[np.float32], about: About) -> npt.NDArray[np.float32]:
+        """See `FeatureExtractor.extract`."""
+        hots: list[npt.NDArray[Any]] = [self.arrays[name] == getattr(about, name) for name in self.config.used]
+        return np.tile(np.concatenate(hots).astype(np.float32), (len(pieces), 1))

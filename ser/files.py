@@ -1,0 +1,162 @@
+"""Whole or absent: how SER writes folders and files that survive a kill and a second process.
+
+Every result is written under a temporary name beside its target and renamed when it is whole. Writers of one
+target take turns by a file lock, which the kernel releases when a process dies; whoever holds the lock may
+therefore remove the temporary leftovers of the dead.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import filelock
+
+from ser.errors import DamagedError
+
+STAMP = "stamp.json"
+"""The file in a folder of ours that says what the folder was made from."""
+
+
+def fingerprint(value: object) -> str:
+    """64 hexadecimal digits that identify a JSON-serialisable value, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, allow_nan=False).encode()).hexdigest()
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file's content, 64 hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_json(path: Path, value: object) -> None:
+    """Writes a JSON file, whole or not at all; floats are finite."""
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    with partial(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+
+
+def read_json(path: Path) -> Any:
+    """The value of a JSON file that SER wrote.
+
+    Raises:
+        DamagedError: If it is missing or no JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DamagedError(f"{path} is missing") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise DamagedError(f"{path} is not the JSON that was written there: {error}") from None
+
+
+@contextlib.contextmanager
+def exclusive(target: Path) -> Iterator[None]:
+    """Holds the lock of a target: of all processes that write it, one at a time is inside.
+
+    The lock file lies beside the target, hidden, and stays: removing it would let two in.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with filelock.FileLock(target.parent / f".{target.name}.lock"):
+        yield
+
+
+@contextlib.contextmanager
+def partial(target: Path) -> Iterator[Path]:
+    """A free temporary path beside a target, removed at the end if it is still there."""
+    handle, name = tempfile.mkstemp(prefix=_partial_prefix(target), dir=target.parent)
+    os.close(handle)
+    temporary = Path(name)
+    temporary.unlink()
+    try:
+        yield temporary
+    finally:
+        remove(temporary)
+
+
+def remove(path: Path) -> None:
+    """Removes a file or a folder with all in it; absent is fine."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def make_folder(
+    target: Path, made_from: Mapping[str, Any], write: Callable[[Path], None], *, force: bool = False
+) -> bool:
+    """Makes a folder whole, unless it already is what it should be.
+
+    Args:
+        target: The folder to make.
+        made_from: All that the content follows from, JSON-serialisable. It is kept in the folder's stamp; a
+            folder whose stamp says the same is left alone.
+        write: Called with an empty folder to fill. When it raises, the target is as it was.
+        force: Make it again even though it is there.
+
+    Returns:
+        Whether anything was written.
+    """
+    identity = fingerprint(made_from)
+    with exclusive(target):
+        recover(target)
+        if not force and stamp_of(target) == identity:
+            return False
+        with partial(target) as temporary:
+            temporary.mkdir()
+            write(temporary)
+            write_json(temporary / STAMP, {"fingerprint": identity, "made_from": made_from})
+            replace_folder(target, temporary)
+    return True
+
+
+def stamp_of(folder: Path) -> str | None:
+    """The fingerprint of what a folder was made from; None if SER did not make it whole."""
+    path = folder / STAMP
+    if not path.is_file():
+        return None
+    stamp = read_json(path)
+    return str(stamp["fingerprint"]) if isinstance(stamp, dict) and "fingerprint" in stamp else None
+
+
+def replace_folder(target: Path, whole: Path) -> None:
+    """Renames a finished folder to its target; the caller holds the target's lock.
+
+    A folder cannot be renamed over a full one: the old one steps aside first, and `recover` puts it back if
+    the process dies between the two renames.
+    """
+    if not target.exists():
+        whole.rename(target)
+        return
+    aside = _aside(target)
+    target.rename(aside)
+    whole.rename(target)
+    remove(aside)
+
+
+def recover(target: Path) -> None:
+    """Undoes what a killed process left beside a target; the caller holds the target's lock."""
+    aside = _aside(target)
+    if aside.exists():
+        if target.exists():
+            remove(aside)
+        else:
+            aside.rename(target)
+    for leftover in target.parent.glob(f"{_partial_prefix(target)}*"):
+        remove(leftover)
+
+
+def _partial_prefix(target: Path) -> str:
+    return f".{target.name}.partial-"
+
+
+def _aside(target: Path) -> Path:
+    return target.parent / f".{target.name}.replaced"

@@ -1,0 +1,218 @@
+"""The front-end: from a recording to the vectors that a model reads, the same in training and in serving.
+
+A recording is peak-normalised, cut into pieces of one length, given to each extractor; the features of a piece
+are flattened and joined. What was fitted travels with the model: the extractors' arrays and the standardiser.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from ser.audio import Samples
+from ser.config import Config, parse
+from ser.errors import DamagedError, SerError
+from ser.features import EXTRACTORS, About, FeatureExtractor
+
+Array = npt.NDArray[Any]
+Features = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Block:
+    """Where one extractor's features lie in a piece's vector."""
+
+    name: str
+    """The extractor's registered name."""
+    shape: tuple[int, ...]
+    """The features' shape before they were flattened."""
+    start: int
+    """First column."""
+    stop: int
+    """Column after the last."""
+
+
+@dataclass(frozen=True)
+class Standardiser:
+    """Column-wise (x - mean) / deviation, fitted on training pieces.
+
+    A column that does not vary in training becomes zero: dividing by its deviation would blow a value never
+    seen, as the one-hot of a new speaker, up to infinity.
+    """
+
+    mean: Features
+    """float32, shape (n_features,)."""
+    inverse_deviation: Features
+    """float32, shape (n_features,); 0 where the deviation is 0."""
+
+    @classmethod
+    def fit(cls, rows: npt.NDArray[np.float32], *, chunk: int = 4096) -> Self:
+        """Fits on rows, float32 of shape (n, n_features), which may be memory-mapped."""
+        parts = [slice(start, start + chunk) for start in range(0, len(rows), chunk)]
+        # Two passes in float64: exact enough for any offset, and no second copy of the rows.
+        total = sum((rows[part].sum(axis=0, dtype=np.float64) for part in parts), np.zeros(rows.shape[1]))
+        mean = total / len(rows)
+        squares = sum((np.square(rows[part] - mean).sum(axis=0) for part in parts), np.zeros(rows.shape[1]))
+        deviation = np.sqrt(squares / len(rows))
+        constant = deviation <= 1e-6 * np.maximum(np.abs(mean), 1e-6)
+        inverse = np.where(constant, 0.0, 1.0 / np.where(constant, 1.0, deviation))
+        return cls(mean.astype(np.float32), inverse.astype(np.float32))
+
+    def __call__(self, rows: npt.NDArray[np.float32]) -> Features:
+        """Standardised rows, float32, shape as given."""
+        standardised: Features = (rows - self.mean) * self.inverse_deviation
+        return standardised
+
+
+class FrontEnd:
+    """Recording to vectors, one a piece.
+
+    Attributes:
+        piece_samples: Length of a piece in samples.
+        normalize: Whether each recording is divided by its peak.
+        extractors: By registered name, in the order of their columns.
+    """
+
+    def __init__(self, piece_samples: int, *, normalize: bool, extractors: Mapping[str, FeatureExtractor[Any]]) -> None:
+        self.piece_samples = piece_samples
+        self.normalize = normalize
+        self.extractors = dict(extractors)
+        self.blocks = tuple(self._lay_out())
+
+    @classmethod
+    def create(
+        cls, piece_samples: int, methods: Mapping[str, Config], corpus: Sequence[About], *, normalize: bool
+    ) -> Self:
+        """Makes the front-end of a corpus; may use librosa.
+
+        Args:
+            piece_samples: Length of a piece in samples.
+            methods: Registered name of each extractor to its validated config.
+            corpus: What is known of each recording.
+            normalize: Whether each recording is divided by its peak.
+
+        Raises:
+            ConfigError: If a config cannot be realised.
+        """
+        extractors = {name: EXTRACTORS.get(name).create(config, corpus) for name, config in methods.items()}
+        return cls(piece_samples, normalize=normalize, extractors=extractors)
+
+    @property
+    def num_features(self) -> int:
+        """Columns of a piece's vector."""
+        return self.blocks[-1].stop
+
+    def split(self, samples: Samples) -> npt.NDArray[np.float32]:
+        """Cuts a recording into pieces; the last is padded with zeros.
+
+        Args:
+            samples: float32, shape (n_samples,), not empty.
+
+        Returns:
+            float32, shape (ceil(n_samples / piece_samples), piece_samples).
+        """
+        if self.normalize:
+            peak = np.abs(samples).max()
+            samples = samples / peak if peak > 0 else samples
+        pieces = np.zeros((num_pieces(len(samples), self.piece_samples), self.piece_samples), dtype=np.float32)
+        pieces.reshape(-1)[: len(samples)] = samples
+        return pieces
+
+    def transform(self, samples: Samples, about: About) -> Features:
+        """The features of a recording: float32, shape (n_pieces, num_features), not standardised."""
+        pieces = self.split(samples)
+        parts = [extractor.extract(pieces, about) for extractor in self.extractors.values()]
+        return np.concatenate([part.reshape(len(pieces), -1) for part in parts], axis=1)
+
+    def settings(self) -> dict[str, Any]:
+        """All but the arrays, as JSON; `load` takes it back."""
+        return {
+            "piece_samples": self.piece_samples,
+            "normalize": self.normalize,
+            "methods": {name: extractor.config.model_dump() for name, extractor in self.extractors.items()},
+        }
+
+    def save(self, path: Path, standardiser: Standardiser | None = None) -> None:
+        """Writes the arrays, and the standardiser's if there is one, to an .npz file."""
+        arrays = {
+            f"{name}/{key}": value
+            for name, extractor in self.extractors.items()
+            for key, value in extractor.arrays.items()
+        }
+        if standardiser is not None:
+            arrays["standardiser/mean"] = standardiser.mean
+            arrays["standardiser/inverse_deviation"] = standardiser.inverse_deviation
+        save_arrays(path, arrays)
+
+    @classmethod
+    def load(cls, path: Path, settings: Mapping[str, Any]) -> Self:
+        """Makes a front-end from what `save` and `settings` kept; no librosa is needed.
+
+        Raises:
+            DamagedError: If the file or the settings are not what was written.
+        """
+        arrays = load_arrays(path)
+        try:
+            extractors = {}
+            for name, config in settings["methods"].items():
+                extractor = EXTRACTORS.get(name)
+                own = {
+                    key.removeprefix(f"{name}/"): value for key, value in arrays.items() if key.startswith(f"{name}/")
+                }
+                extractors[name] = extractor(parse(extractor.Config, config), own)
+            return cls(settings["piece_samples"], normalize=settings["normalize"], extractors=extractors)
+        except (KeyError, SerError) as error:
+            raise DamagedError(f"{path} does not fit its settings: {error}") from error
+
+    def _lay_out(self) -> Iterable[Block]:
+        start = 0
+        for name, extractor in self.extractors.items():
+            shape = extractor.shape(self.piece_samples)
+            stop = start + math.prod(shape)
+            yield Block(name, shape, start, stop)
+            start = stop
+
+
+def num_pieces(num_samples: int, piece_samples: int) -> int:
+    """How many pieces a recording is cut into."""
+    return -(-num_samples // piece_samples)
+
+
+def load_standardiser(path: Path) -> Standardiser:
+    """The standardiser that `FrontEnd.save` kept.
+
+    Raises:
+        DamagedError: If there is none.
+    """
+    arrays = load_arrays(path)
+    try:
+        return Standardiser(arrays["standardiser/mean"], arrays["standardiser/inverse_deviation"])
+    except KeyError as missing:
+        raise DamagedError(f"{path} lacks {missing}") from None
+
+
+def save_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
+    """Writes arrays to an .npz file; numbers, booleans and strings only, never pickled objects."""
+    with path.open("wb") as file:
+        np.savez(file, allow_pickle=False, **dict(arrays))
+
+
+def load_arrays(path: Path) -> dict[str, Array]:
+    """Reads all arrays of an .npz file, refusing pickled ones.
+
+    Raises:
+        DamagedError: If the file is missing or is not an .npz of plain arrays.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {key: file[key] for key in file.files}
+    except FileNotFoundError:
+        raise DamagedError(f"{path} is missing") from None
+    except (ValueError, OSError, EOFError, KeyError) as error:
+        raise DamagedError(f"{path} is not the arrays that were written there: {error}") from None

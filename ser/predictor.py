@@ -1,0 +1,133 @@
+"""`Predictor`: the emotion of held-out samples and of recordings of one's own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ser import audio
+from ser.bundle import Bundle, find_bundle
+from ser.errors import NotFoundError
+from ser.features import About
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One piece of a recording and what the model makes of it."""
+
+    start_seconds: float
+    end_seconds: float
+    probabilities: dict[str, float]
+    """Label to probability."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the model makes of one recording."""
+
+    sample_name: str
+    """The file's name."""
+    prediction: str
+    """The most probable label."""
+    probabilities: dict[str, float]
+    """Label to probability: the mean over the pieces."""
+    pieces: tuple[Piece, ...]
+    ground_truth: str | None = None
+    """The label, where it is known."""
+
+    def to_json(self) -> dict[str, Any]:
+        """As a JSON object; an unknown ground truth is left out."""
+        content = asdict(self)
+        if self.ground_truth is None:
+            del content["ground_truth"]
+        return content
+
+
+class Predictor:
+    """A model, ready to predict. Imports neither TensorFlow nor librosa.
+
+    Example:
+        >>> predictor = Predictor("models", "KerasClassifier-0123456789ab")  # doctest: +SKIP
+        >>> predictor.predict("clip.wav").prediction  # doctest: +SKIP
+        'anger'
+    """
+
+    def __init__(self, model_save_path: str | os.PathLike[str], model_id: str) -> None:
+        """Opens a model and checks that it is whole.
+
+        Raises:
+            NotFoundError: If there is no such model.
+            DamagedError: If one of its files is missing or altered.
+        """
+        self.bundle = Bundle(find_bundle(Path(model_save_path), model_id))
+        self.classes = self.bundle.manifest.classes
+
+    def predict(
+        self,
+        recording: str | os.PathLike[str] | bytes,
+        *,
+        about: About | None = None,
+        name: str | None = None,
+    ) -> Prediction:
+        """Predicts a recording.
+
+        Args:
+            recording: A file's path, or the bytes of one: WAV, FLAC, OGG or MP3, any rate and channels.
+            about: Who speaks and what is said, for models that use it; unknown values count as nothing known.
+            name: What to call it, by default the file's name.
+
+        Raises:
+            NotFoundError: If there is no such file.
+            AudioError: If it cannot be decoded, or holds nothing to analyse.
+        """
+        if isinstance(recording, bytes):
+            name = name or "audio"
+            samples = audio.decode(recording, name=name).samples
+        else:
+            name = name or Path(recording).name
+            samples = audio.read(Path(recording)).samples
+        rows = self.bundle.frontend.transform(samples, about or About())
+        seconds = len(samples) / audio.SAMPLE_RATE_HZ
+        return self._prediction(name, rows, seconds)
+
+    def predict_sample(self, sample_name: str) -> Prediction:
+        """Predicts one of the recordings that were held out of training.
+
+        Raises:
+            NotFoundError: If it is not one of them.
+        """
+        validation = self.bundle.validation
+        found = next((sample for sample in validation.samples if sample.name == sample_name), None)
+        if found is None:
+            held_out = [sample.name for sample in validation.samples]
+            raise NotFoundError(
+                f"sample_name: {sample_name!r} is not among the model's {len(held_out)} validation samples, "
+                f"as {', '.join(held_out[:3])}"
+            )
+        rows = validation.select([sample_name]).rows
+        return self._prediction(sample_name, rows, found.seconds, found.emotion)
+
+    def _prediction(
+        self, name: str, rows: npt.NDArray[np.float32], seconds: float, ground_truth: str | None = None
+    ) -> Prediction:
+        per_piece = self.bundle.predict(rows)
+        mean = per_piece.mean(axis=0, dtype=np.float64)
+        piece_seconds = self.bundle.frontend.piece_samples / audio.SAMPLE_RATE_HZ
+        pieces = tuple(
+            Piece(
+                round(number * piece_seconds, 6),
+                round(min((number + 1) * piece_seconds, seconds), 6),
+                self._by_label(row),
+            )
+            for number, row in enumerate(per_piece)
+        )
+        return Prediction(name, self.classes[int(mean.argmax())], self._by_label(mean), pieces, ground_truth)
+
+    def _by_label(self, probabilities: Sequence[float] | npt.NDArray[Any]) -> dict[str, float]:
+        return {label: float(value) for label, value in zip(self.classes, probabilities, strict=True)}

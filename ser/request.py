@@ -1,0 +1,118 @@
+"""What a training is asked for: the body of `/train`, the parameters of the pipeline, the flags of `ser train`.
+
+Each step has its own part of the request as a config, under the names of the whole; `TrainRequest` is all of
+them. So every front door gives the same error for the same mistake.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Any, Literal
+
+import pydantic
+from pydantic import Field, SerializeAsAny, ValidationInfo
+from pydantic_core import PydanticCustomError
+
+from ser.audio import MAX_SECONDS, SAMPLE_RATE_HZ
+from ser.config import Config, Flag, Whole, parse
+from ser.errors import ConfigError, FieldViolation
+from ser.features import EXTRACTORS
+from ser.models import MODEL_TYPES
+
+DEFAULT_METHODS: Mapping[str, Mapping[str, Any]] = MappingProxyType({"SpeakerAndGenderAndTextType": {}, "MFCC": {}})
+"""The feature extraction methods of a request that names none."""
+SHORTEST_PIECE = SAMPLE_RATE_HZ // 50
+"""Least piece length in samples: 20 ms, one analysis frame."""
+LONGEST_PIECE = int(MAX_SECONDS * SAMPLE_RATE_HZ)
+"""Greatest piece length in samples."""
+
+NonEmpty = Annotated[str, Field(min_length=1, strict=True)]
+SplitAt = Literal["min", "max", "avg"] | int
+
+
+class DownloadConfig(Config):
+    """What the download step follows."""
+
+    data_path: NonEmpty
+    """Folder that the data is saved into."""
+    remote_url: NonEmpty
+    """Where the corpus zip resides: http(s)://, file://, a path, or `embedded:` for the synthetic corpus."""
+    dataset_force: Flag = False
+    """Redo every stage of the dataset though its result is there."""
+
+
+class FeatureConfig(Config):
+    """What the feature extraction step follows."""
+
+    dataset_load_split_at: SplitAt = "min"
+    """Length of the pieces that clips are cut into: the corpus's shortest, longest or average clip, or a
+    number of samples."""
+    dataset_load_normalize: Flag = True
+    """Divide each clip by its peak amplitude. The peak is the clip's own, so nothing of the validation clips
+    can leak."""
+    dataset_feature_extract_methods: dict[str, SerializeAsAny[Config]] = Field(
+        default_factory=lambda: dict(DEFAULT_METHODS)  # type: ignore[arg-type]  # the validator makes configs
+    )
+    """Registered name of each extractor to its config."""
+
+    @pydantic.field_validator("dataset_load_split_at", mode="before")
+    @classmethod
+    def _split_at(cls, value: object) -> object:
+        if isinstance(value, str) and value.strip().lstrip("+-").isdigit():
+            value = int(value)
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        if value in ("min", "max", "avg"):
+            return value
+        if isinstance(value, int) and not isinstance(value, bool) and SHORTEST_PIECE <= value <= LONGEST_PIECE:
+            return value
+        raise PydanticCustomError(
+            "split_at",
+            f"expected 'min', 'max', 'avg' or a number of samples from {SHORTEST_PIECE} to {LONGEST_PIECE}",
+        )
+
+    @pydantic.field_validator("dataset_feature_extract_methods", mode="before")
+    @classmethod
+    def _methods(cls, value: object) -> object:
+        field = "dataset_feature_extract_methods"
+        known = ", ".join(EXTRACTORS.names())
+        if not isinstance(value, Mapping) or not value:
+            expected = f"expected an object from method to config, with at least one of: {known}"
+            raise ConfigError([FieldViolation(field, f"{expected}; got {value!r}")])
+        return {
+            str(name): parse(EXTRACTORS.get(name, field=field).Config, config, at=f"{field}.{name}")
+            for name, config in value.items()
+        }
+
+
+class TrainingConfig(Config):
+    """What the training step follows."""
+
+    random_state: Annotated[Whole, Field(ge=0, lt=2**32)] = 42
+    """Seed of everything random: the split, the initial weights, the shuffling, the dropout."""
+    model_type: str
+    """Registered name of the model type."""
+    hyperparameters: SerializeAsAny[Config] = Field(alias="model_config", default_factory=dict)  # type: ignore[assignment]
+    """The model type's config. Its name in requests is `model_config`, which pydantic keeps for itself."""
+
+    @pydantic.field_validator("model_type", mode="before")
+    @classmethod
+    def _model_type(cls, value: object) -> object:
+        MODEL_TYPES.get(value, field="model_type")
+        return value
+
+    @pydantic.field_validator("hyperparameters", mode="before")
+    @classmethod
+    def _hyperparameters(cls, value: object, info: ValidationInfo) -> object:
+        model_type = info.data.get("model_type")
+        if model_type is None:  # missing, which is reported already
+            return Config()
+        return parse(MODEL_TYPES.get(model_type).Config, value, at="model_config")
+
+
+class TrainRequest(DownloadConfig, FeatureConfig, TrainingConfig):
+    """A whole training: the body of `POST /train`."""
+
+    model_save_path: NonEmpty
+    """Folder that the model's folder is saved into."""

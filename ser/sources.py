@@ -1,0 +1,173 @@
+"""Where a corpus zip comes from: an HTTP address, a file, or the embedded synthesiser."""
+
+from __future__ import annotations
+
+import abc
+import re
+import shutil
+import urllib.parse
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import urllib3
+
+from ser.errors import ConfigError, DownloadError, FieldViolation, LimitError
+from ser.progress import Progress, Reporter
+from ser.synthesis import synthesise_corpus
+
+EMBEDDED_CLIPS = 300
+"""Clips of the embedded corpus when `embedded:` says nothing else."""
+_CHUNK_BYTES = 1 << 20
+_TIMEOUT = urllib3.Timeout(connect=15.0, read=60.0)
+_RETRY = urllib3.Retry(total=5, connect=3, read=2, status=3, backoff_factor=0.5, status_forcelist=(429, 502, 503, 504))
+
+
+class Source(abc.ABC):
+    """Something that a corpus zip can be fetched from."""
+
+    @abc.abstractmethod
+    def identity(self) -> dict[str, Any]:
+        """What says, without fetching, whether it still is what was fetched before; JSON-serialisable."""
+
+    @abc.abstractmethod
+    def fetch(self, path: Path, *, max_bytes: int, report: Reporter) -> None:
+        """Writes the zip to a new file.
+
+        Raises:
+            DownloadError: If it cannot be had whole.
+            LimitError: If it is larger than `max_bytes`.
+        """
+
+
+def open_source(remote_url: str) -> Source:
+    """The source that an address names.
+
+    Args:
+        remote_url: `http://` or `https://`, `file://`, a path, or `embedded:` optionally followed by
+            `?clips=N&seed=S`.
+
+    Raises:
+        ConfigError: If the address is of none of these forms.
+    """
+    parts = urllib.parse.urlsplit(remote_url)
+    match parts.scheme:
+        case "http" | "https":
+            if not parts.hostname:
+                raise _refused(remote_url, "a host behind the scheme")
+            return HttpSource(remote_url)
+        case "file":
+            return FileSource(Path(urllib.parse.unquote(parts.path)))
+        case "embedded":
+            return _embedded(remote_url, parts.query)
+        case "":
+            return FileSource(Path(remote_url).expanduser())
+        case _:
+            raise _refused(remote_url, "http://, https://, file://, a path, or embedded:")
+
+
+def _refused(remote_url: str, expected: str) -> ConfigError:
+    return ConfigError([FieldViolation("remote_url", f"expected {expected}, got {remote_url!r}")])
+
+
+def _embedded(remote_url: str, query: str) -> EmbeddedSource:
+    values = dict(urllib.parse.parse_qsl(query, keep_blank_values=True))
+    if not values.keys() <= {"clips", "seed"} or not all(re.fullmatch(r"\d{1,9}", v) for v in values.values()):
+        raise _refused(remote_url, "embedded: with nothing but ?clips=N&seed=S, whole numbers, behind it")
+    return EmbeddedSource(int(values.get("clips", EMBEDDED_CLIPS)), int(values.get("seed", 0)))
+
+
+@dataclass(frozen=True)
+class HttpSource(Source):
+    """A zip behind an HTTP address; redirects are followed, passing faults are tried again."""
+
+    url: str
+
+    def identity(self) -> dict[str, Any]:
+        """See `Source.identity`. A server is not asked again: `force` does that."""
+        return {"url": self.url}
+
+    def fetch(self, path: Path, *, max_bytes: int, report: Reporter) -> None:
+        """See `Source.fetch`."""
+        try:
+            with urllib3.PoolManager(retries=_RETRY, timeout=_TIMEOUT) as pool:
+                response = pool.request("GET", self.url, preload_content=False, headers={"User-Agent": "ser"})
+                try:
+                    self._save(response, path, max_bytes, report)
+                finally:
+                    response.release_conn()
+        except urllib3.exceptions.HTTPError as error:
+            raise DownloadError(f"{self.url}: {_reason(error)}") from error
+
+    def _save(self, response: urllib3.BaseHTTPResponse, path: Path, max_bytes: int, report: Reporter) -> None:
+        if response.status != 200:
+            raise DownloadError(f"{self.url}: expected a zip, the server answered {response.status} {response.reason}")
+        announced = response.headers.get("Content-Length", "")
+        total = int(announced) if announced.isdigit() else None
+        if total is not None and total > max_bytes:
+            raise LimitError(f"{self.url}: expected at most {max_bytes} bytes, the server announces {total}")
+        done = 0
+        with path.open("wb") as file:
+            # urllib3 raises IncompleteRead when fewer bytes come than were announced.
+            for chunk in response.stream(_CHUNK_BYTES, decode_content=True):
+                done += len(chunk)
+                if done > max_bytes:
+                    raise LimitError(f"{self.url}: expected at most {max_bytes} bytes, more are coming")
+                file.write(chunk)
+                report(Progress("download", done, total, "bytes"))
+
+
+def _reason(error: urllib3.exceptions.HTTPError) -> str:
+    match error:
+        case urllib3.exceptions.MaxRetryError(reason=reason) if reason is not None:
+            return f"no usable answer after several tries: {reason}"
+        case urllib3.exceptions.ProtocolError():
+            return f"the download was cut short: {error}"
+        case _:
+            return str(error)
+
+
+@dataclass(frozen=True)
+class FileSource(Source):
+    """A zip on this machine."""
+
+    path: Path
+
+    def identity(self) -> dict[str, Any]:
+        """See `Source.identity`.
+
+        Raises:
+            DownloadError: If there is no such file.
+        """
+        if not self.path.is_file():
+            kind = "it is a folder" if self.path.is_dir() else "there is no such file"
+            raise DownloadError(f"{self.path}: expected a corpus zip, {kind}")
+        status = self.path.stat()
+        return {"file": str(self.path.resolve()), "size": status.st_size, "modified_ns": status.st_mtime_ns}
+
+    def fetch(self, path: Path, *, max_bytes: int, report: Reporter) -> None:
+        """See `Source.fetch`."""
+        size = self.identity()["size"]
+        if size > max_bytes:
+            raise LimitError(f"{self.path}: expected at most {max_bytes} bytes, got {size}")
+        shutil.copyfile(self.path, path)
+        report(Progress("download", size, size, "bytes"))
+
+
+@dataclass(frozen=True)
+class EmbeddedSource(Source):
+    """The corpus that SER synthesises: no network, no licence."""
+
+    clips: int
+    seed: int
+
+    def identity(self) -> dict[str, Any]:
+        """See `Source.identity`."""
+        return {"embedded": {"clips": self.clips, "seed": self.seed}}
+
+    def fetch(self, path: Path, *, max_bytes: int, report: Reporter) -> None:  # noqa: ARG002 - ours, and bounded
+        """See `Source.fetch`."""
+        try:
+            synthesise_corpus(path, clips=self.clips, seed=self.seed, report=report)
+        except ValueError as error:
+            raise ConfigError([FieldViolation("remote_url", str(error))]) from error

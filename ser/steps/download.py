@@ -1,0 +1,51 @@
+"""Download: an address in, a prepared corpus folder out."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from ser.dataset import Dataset
+from ser.files import STAMP, make_folder, read_json
+from ser.progress import Reporter, silent
+from ser.request import DownloadConfig
+
+
+def download(config: DownloadConfig, corpus: Path, *, report: Reporter = silent) -> None:
+    """Fetches, unpacks and checks a corpus, and puts it into a folder.
+
+    `config.data_path` keeps the zip and the unpacked corpus, so that another run does not fetch it again.
+
+    Args:
+        config: Source and cache folder; `dataset_force` redoes every stage.
+        corpus: The corpus folder to make. Files are hard links into `data_path` where both are on one file
+            system, copies otherwise.
+        report: Told of the progress.
+
+    Raises:
+        ConfigError: If `remote_url` is of no known form.
+        DownloadError: If the source cannot be had whole.
+        ArchiveError: If it is no zip, or one that must not be unpacked.
+        LimitError: If it is too large.
+        CorpusError: If the files are no known corpus.
+        AudioError: If a file cannot be used.
+    """
+    force = config.dataset_force
+    dataset = Dataset(config.data_path, config.remote_url, report=report)
+    dataset.download(force=force)
+    source = dataset.extract(force=force)
+    manifest = dataset.prepare(force=force)
+
+    def copy(folder: Path) -> None:
+        shutil.copytree(source, folder, dirs_exist_ok=True, copy_function=_link, ignore=shutil.ignore_patterns(STAMP))
+
+    made_from = {**read_json(source / STAMP)["made_from"], "corpus": manifest.sha256}
+    make_folder(corpus, made_from, copy, force=force)
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another file system, or one without hard links
+        shutil.copy2(source, target)

@@ -1,0 +1,116 @@
+"""Evaluation: a model bundle in, metrics and a report with pictures out."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ser.bundle import REPORT, Bundle
+from ser.evaluation import Evaluation, ReportFacts, write_report
+from ser.evaluation.metrics import evaluate as measure
+from ser.feature_set import FeatureSet
+from ser.files import STAMP, fingerprint, make_folder, read_json
+from ser.progress import Progress, Reporter, silent
+from ser.split import VALIDATION_SHARE
+from ser.steps.feature_extraction import load_features
+from ser.steps.training import score
+
+
+def evaluate(
+    bundle: Path,
+    report_folder: Path,
+    features: Path | None = None,
+    *,
+    force: bool = False,
+    report: Reporter = silent,
+) -> Evaluation:
+    """Measures a model on the recordings that were held out of its training, and writes the report.
+
+    The model is run as it is served: `model.tflite`, a recording's pieces averaged.
+
+    Args:
+        bundle: The model bundle.
+        report_folder: Folder to make: report.html, PNGs, metrics.json. Left alone when it is this model's.
+        features: Take the held-out recordings from this feature folder; by default from the bundle.
+        force: Write the report again although it is there.
+        report: Told of the progress.
+
+    Returns:
+        The figures of the report.
+
+    Raises:
+        DamagedError: If the bundle or the feature folder is not whole.
+    """
+    model = Bundle(bundle)
+    held_out = _held_out(model, features)
+    report(Progress("evaluate", 0, len(held_out.samples), "clips"))
+    figures = measure(score(held_out, model.predict(held_out.rows), model.manifest.classes))
+
+    def write(folder: Path) -> None:
+        write_report(folder, figures, _facts(model))
+
+    made_from = {"bundle": fingerprint(model.manifest.model_dump(mode="json")), "figures": figures.to_json()}
+    make_folder(report_folder, made_from, write, force=force)
+    report(Progress("evaluate", len(held_out.samples), len(held_out.samples), "clips"))
+    return figures
+
+
+def publish(bundle: Path, report_folder: Path, model_save_path: Path) -> Path:
+    """Copies a bundle with its report into a folder of models, under the model's id.
+
+    A model of the same id is the same model; it is replaced only if it is not whole.
+
+    Returns:
+        The published bundle's folder.
+    """
+    model = Bundle(bundle)
+    target = model_save_path / model.manifest.model_id
+
+    def copy(folder: Path) -> None:
+        shutil.copytree(bundle, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(STAMP, REPORT))
+        shutil.copytree(report_folder, folder / REPORT)
+
+    made_from = read_json(bundle / STAMP)["made_from"]
+    make_folder(target, made_from, copy, force=not (target / REPORT / STAMP).exists())
+    return target
+
+
+def _held_out(model: Bundle, features: Path | None) -> FeatureSet:
+    if features is None:
+        return model.validation
+    return load_features(features).select(model.manifest.validation_samples)
+
+
+def _facts(model: Bundle) -> ReportFacts:
+    manifest = model.manifest
+    held_out = len(manifest.validation_samples)
+    return ReportFacts(
+        model_id=manifest.model_id,
+        model_type=manifest.model_type,
+        corpus=f"{manifest.corpus} ({held_out + manifest.training_samples} recordings)",
+        protocol=(
+            f"{VALIDATION_SHARE:.0%} of the files of each emotion, chosen by seed {manifest.random_state}, were held "
+            f"out before anything was fitted: {held_out} files, against {manifest.training_samples} learnt from. All "
+            "pieces of a file are on one side; speakers are on both. A file's probabilities are the mean of its "
+            "pieces'."
+        ),
+        settings=dict(_flat({"model_config": manifest.hyperparameters, "random_state": manifest.random_state}))
+        | dict(_flat(manifest.features))
+        | {f"version of {name}": version for name, version in manifest.versions.items()},
+        history=manifest.history,
+    )
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """A nested mapping as dotted keys and printable values."""
+    rows: list[tuple[str, str]] = []
+    for key, value in settings.items():
+        path = f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            rows += _flat(value, f"{path}.")
+        else:
+            rows.append((path, value if isinstance(value, str) else json.dumps(value)))
+    return rows

@@ -1,0 +1,136 @@
+"""Feature extraction: a corpus folder in, a feature folder out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ser.corpus_folder import Clip, Manifest, load_manifest, read_clip
+from ser.errors import DamagedError
+from ser.feature_set import FeatureSet, Sample, sample_table, samples_of
+from ser.files import make_folder, read_json, write_json
+from ser.frontend import FrontEnd, load_arrays, num_pieces, save_arrays
+from ser.parallel import ordered_map
+from ser.progress import Progress, Reporter, silent
+from ser.request import FeatureConfig
+from ser.version import VERSION
+
+ROWS = "rows.npy"
+SAMPLES = "samples.npz"
+FRONTEND = "frontend.npz"
+SETTINGS = "features.json"
+
+
+def extract_features(
+    corpus: Path, features: Path, config: FeatureConfig, *, force: bool = False, report: Reporter = silent
+) -> None:
+    """Computes the features of a whole corpus; does nothing when they are there already.
+
+    Clips are decoded, cut and transformed on all cores and written in order as they come, so memory does not
+    grow with the corpus.
+
+    Args:
+        corpus: A prepared corpus folder.
+        features: The feature folder to make.
+        config: How to load and which methods to use.
+        force: Compute them again although they are there.
+        report: Told of each clip.
+
+    Raises:
+        ConfigError: If a method's config cannot be realised.
+        DamagedError: If the corpus folder is not what was prepared.
+    """
+    manifest = load_manifest(corpus)
+    make_folder(
+        features,
+        feature_identity(manifest, config),
+        partial(_write, corpus, manifest, config, report),
+        force=force,
+    )
+
+
+def feature_identity(manifest: Manifest, config: FeatureConfig) -> dict[str, Any]:
+    """All that a feature folder follows from, as JSON."""
+    return {"version": VERSION, "corpus": manifest.sha256, "config": feature_settings(config)}
+
+
+def feature_settings(config: FeatureConfig) -> dict[str, Any]:
+    """The part of a request that features follow from, as JSON, under the request's names."""
+    return config.model_dump(include=set(FeatureConfig.model_fields))
+
+
+def load_features(folder: Path) -> FeatureSet:
+    """The feature set of a feature folder, its rows memory-mapped.
+
+    Raises:
+        DamagedError: If a file is missing or altered in size.
+    """
+    try:
+        rows = np.load(folder / ROWS, mmap_mode="r", allow_pickle=False)
+        return FeatureSet(rows, samples_of(load_arrays(folder / SAMPLES)))
+    except FileNotFoundError:
+        raise DamagedError(f"{folder / ROWS} is missing") from None
+    except (ValueError, KeyError, OSError) as error:
+        raise DamagedError(f"{folder} is not the feature folder that was written there: {error}") from None
+
+
+def load_frontend(folder: Path) -> FrontEnd:
+    """The front-end that made a feature folder."""
+    return FrontEnd.load(folder / FRONTEND, read_json(folder / SETTINGS)["frontend"])
+
+
+def piece_length(split_at: str | int, clips: Sequence[Clip]) -> int:
+    """The length of a piece in samples that `dataset_load_split_at` means for these clips."""
+    lengths = [clip.num_samples for clip in clips]
+    match split_at:
+        case "min":
+            return min(lengths)
+        case "max":
+            return max(lengths)
+        case "avg":
+            return round(sum(lengths) / len(lengths))
+        case _:
+            return int(split_at)
+
+
+def _write(corpus: Path, manifest: Manifest, config: FeatureConfig, report: Reporter, folder: Path) -> None:
+    clips = manifest.clips
+    frontend = FrontEnd.create(
+        piece_length(config.dataset_load_split_at, clips),
+        config.dataset_feature_extract_methods,
+        [clip.about for clip in clips],
+        normalize=config.dataset_load_normalize,
+    )
+    samples = [_sample(clip, frontend) for clip in clips]
+    shape = (sum(sample.pieces for sample in samples), frontend.num_features)
+    with (folder / ROWS).open("wb") as file:
+        header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        for done, rows in enumerate(_transform(corpus, clips, frontend), start=1):
+            file.write(rows.astype("<f4", copy=False).tobytes())
+            report(Progress("features", done, len(clips), "clips"))
+    save_arrays(folder / SAMPLES, sample_table(samples))
+    frontend.save(folder / FRONTEND)
+    write_json(
+        folder / SETTINGS,
+        {
+            "corpus": manifest.corpus,
+            "corpus_sha256": manifest.sha256,
+            "config": feature_settings(config),
+            "frontend": frontend.settings(),
+        },
+    )
+
+
+def _sample(clip: Clip, frontend: FrontEnd) -> Sample:
+    pieces = num_pieces(clip.num_samples, frontend.piece_samples)
+    return Sample(clip.name, clip.speaker, clip.gender, clip.text, clip.emotion, clip.seconds, pieces)
+
+
+def _transform(corpus: Path, clips: Sequence[Clip], frontend: FrontEnd) -> Iterator[npt.NDArray[np.float32]]:
+    return ordered_map(lambda clip: frontend.transform(read_clip(corpus, clip), clip.about), clips)

@@ -1,0 +1,167 @@
+"""Training: a feature folder in, a model bundle out."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+import platform
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ser.bundle import FRONTEND, KERAS, TFLITE, VALIDATION, Manifest, file_digests
+from ser.errors import DamagedError
+from ser.evaluation.metrics import ScoredSamples
+from ser.evaluation.metrics import evaluate as measure
+from ser.feature_set import FeatureSet
+from ser.files import fingerprint, make_folder, read_json, stamp_of
+from ser.frontend import Standardiser
+from ser.litert import LiteRTModel
+from ser.models import MODEL_TYPES
+from ser.progress import Reporter, silent
+from ser.request import TrainingConfig
+from ser.split import validation_names
+from ser.steps.feature_extraction import SETTINGS, load_features, load_frontend
+from ser.version import VERSION
+
+_RECORDED = ("numpy", "scipy", "tensorflow", "keras", "ai-edge-litert", "librosa")
+
+
+def train(
+    features: Path, bundle: Path, config: TrainingConfig, *, force: bool = False, report: Reporter = silent
+) -> None:
+    """Trains a model on a feature folder; does nothing when the bundle is there already.
+
+    A tenth of the files is held out, by `ser.split`. The standardiser is fitted on the rest. The network's
+    last epoch counts: nothing is chosen by the held-out files. The bundle takes its place only once
+    `model.tflite` agrees with `model.keras` on all held-out rows.
+
+    Args:
+        features: A feature folder.
+        bundle: The bundle's folder to make.
+        config: Model type, its config, and the seed.
+        force: Train again although the bundle is there.
+        report: Told of each epoch.
+
+    Raises:
+        CorpusError: If an emotion has a single file, or there is only one emotion.
+        TrainingError: If the training diverges, or the exported model does not agree.
+        DamagedError: If the feature folder is not whole.
+    """
+    make_folder(bundle, model_identity(features, config), partial(_write, features, config, report), force=force)
+
+
+def model_identity(features: Path, config: TrainingConfig) -> dict[str, Any]:
+    """All that a model follows from, as JSON.
+
+    Raises:
+        DamagedError: If `features` is not a feature folder.
+    """
+    stamp = stamp_of(features)
+    if stamp is None:
+        raise DamagedError(f"{features} is not a whole feature folder; extract the features again")
+    return {
+        "version": VERSION,
+        "features": stamp,
+        "model_type": config.model_type,
+        "model_config": config.hyperparameters.model_dump(),
+        "random_state": config.random_state,
+    }
+
+
+def model_id(features: Path, config: TrainingConfig) -> str:
+    """The model's name: its type and a digest of all that it follows from."""
+    return f"{config.model_type}-{fingerprint(model_identity(features, config))[:12]}"
+
+
+def score(features: FeatureSet, probabilities: np.ndarray[Any, Any], classes: tuple[str, ...]) -> ScoredSamples:
+    """Sets the probabilities of pieces, averaged by recording, beside the ground truth.
+
+    Args:
+        features: The recordings.
+        probabilities: float32, shape (n_pieces, n_classes).
+        classes: The labels, in the order of the columns.
+    """
+    return ScoredSamples(
+        names=tuple(sample.name for sample in features.samples),
+        speakers=tuple(sample.speaker for sample in features.samples),
+        genders=tuple(sample.gender for sample in features.samples),
+        labels=tuple(sample.emotion for sample in features.samples),
+        classes=classes,
+        probabilities=features.average(probabilities),
+    )
+
+
+def _write(features: Path, config: TrainingConfig, report: Reporter, folder: Path) -> None:
+    # Imported here: whoever only reads bundles needs no TensorFlow.
+    from ser.models.export import check_agreement, export_tflite
+    from ser.models.training_loop import fit
+
+    started = time.monotonic()
+    everything = load_features(features)
+    held_out = validation_names(everything.samples, config.random_state)
+    training = everything.select({sample.name for sample in everything.samples} - set(held_out))
+    validation = everything.select(held_out)
+    classes = everything.classes
+    standardiser = Standardiser.fit(training.rows)
+    validation_rows = standardiser(validation.rows)
+
+    model_type = MODEL_TYPES.get(config.model_type)()
+    num_features = everything.rows.shape[1]
+    model, history = fit(
+        lambda: model_type.build(num_features, len(classes), config.hyperparameters),
+        standardiser(training.rows),
+        training.labels(classes),
+        validation_rows,
+        validation.labels(classes),
+        config=config.hyperparameters,
+        seed=config.random_state,
+        report=report,
+    )
+    model.save(folder / KERAS)
+    export_tflite(model, folder / TFLITE)
+    served = LiteRTModel((folder / TFLITE).read_bytes())
+    check_agreement(model, served, validation_rows)
+    frontend = load_frontend(features)
+    frontend.save(folder / FRONTEND, standardiser)
+    validation.save(folder / VALIDATION)
+
+    evaluation = measure(score(validation, served(validation_rows), classes))
+    settings = read_json(features / SETTINGS)
+    Manifest(
+        model_id=model_id(features, config),
+        model_type=config.model_type,
+        hyperparameters=config.hyperparameters.model_dump(),
+        random_state=config.random_state,
+        classes=classes,
+        features=settings["config"],
+        frontend=settings["frontend"],
+        corpus=settings["corpus"],
+        corpus_sha256=settings["corpus_sha256"],
+        training_samples=len(training.samples),
+        validation_samples=held_out,
+        metrics={
+            "accuracy": evaluation.accuracy,
+            "uar": evaluation.uar,
+            "macro_f1": evaluation.macro_f1,
+            "chance": 1 / len(classes),
+        },
+        history=history,
+        seconds=round(time.monotonic() - started, 3),
+        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        versions=_versions(),
+        files=dict(file_digests(folder)),
+    ).save(folder)
+
+
+def _versions() -> dict[str, str]:
+    installed = {"ser": VERSION, "python": platform.python_version()}
+    for name in _RECORDED:
+        try:
+            installed[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return installed

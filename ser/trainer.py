@@ -1,0 +1,119 @@
+"""`Trainer`: from features to a model; and `run`, a whole training from a request."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ser.bundle import REPORT, Bundle
+from ser.config import parse
+from ser.dataset import Dataset
+from ser.progress import Reporter, silent
+from ser.request import TrainingConfig, TrainRequest
+from ser.steps.evaluation import evaluate
+from ser.steps.training import model_id, train
+
+
+class Trainer:
+    """Trains models of one type.
+
+    Example:
+        >>> features = Dataset("data", "embedded:").feature_extract()  # doctest: +SKIP
+        >>> bundle = Trainer("KerasClassifier").train(features, "models")  # doctest: +SKIP
+        >>> bundle.manifest.metrics["uar"]  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        model_type: str,
+        model_config: Mapping[str, Any] | None = None,
+        *,
+        random_state: int = 42,
+        report: Reporter = silent,
+    ) -> None:
+        """Says what to train.
+
+        Args:
+            model_type: Registered name of the model type.
+            model_config: Its config; what is left out has its default.
+            random_state: Seed of everything random.
+            report: Told of each epoch.
+
+        Raises:
+            ConfigError: If a name or value is not allowed.
+        """
+        self.config = parse(
+            TrainingConfig,
+            {"random_state": random_state, "model_type": model_type, "model_config": model_config or {}},
+        )
+        self._report = report
+
+    def train(self, features: Path, model_save_path: str | os.PathLike[str], *, force: bool = False) -> Bundle:
+        """Trains on a feature folder and evaluates; does nothing where the model and its report are there.
+
+        Args:
+            features: A feature folder, as `Dataset.feature_extract` returns.
+            model_save_path: Folder that the model's folder is saved into.
+            force: Train and evaluate again.
+
+        Returns:
+            The model, whole, with its report.
+
+        Raises:
+            CorpusError: If the corpus cannot be split.
+            TrainingError: If the training fails.
+        """
+        folder = Path(model_save_path) / model_id(features, self.config)
+        train(features, folder, self.config, force=force, report=self._report)
+        evaluate(folder, folder / REPORT, force=force, report=self._report)
+        return Bundle(folder)
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """The answer to a train request."""
+
+    model_id: str
+    test_samples: tuple[str, ...]
+    """Names of the validation samples."""
+    metrics: dict[str, float]
+    classes: tuple[str, ...]
+    seconds: float
+    """Wall-clock time of the whole."""
+
+    def to_json(self) -> dict[str, Any]:
+        """As a JSON object."""
+        return asdict(self)
+
+
+def run(request: TrainRequest, *, report: Reporter = silent) -> TrainResult:
+    """Runs all four steps in this process.
+
+    Raises:
+        SerError: As the steps do.
+    """
+    started = time.monotonic()
+    force = request.dataset_force
+    dataset = Dataset(request.data_path, request.remote_url, report=report)
+    dataset.download(force=force)
+    dataset.extract(force=force)
+    dataset.load(request.dataset_load_split_at, request.dataset_load_normalize, force=force)
+    features = dataset.feature_extract(request.dataset_feature_extract_methods, force=force)
+    trainer = Trainer(
+        request.model_type,
+        request.hyperparameters.model_dump(),
+        random_state=request.random_state,
+        report=report,
+    )
+    manifest = trainer.train(features, request.model_save_path, force=force).manifest
+    return TrainResult(
+        manifest.model_id,
+        manifest.validation_samples,
+        manifest.metrics,
+        manifest.classes,
+        round(time.monotonic() - started, 3),
+    )

@@ -1,0 +1,77 @@
+"""Small real things that many tests share: a synthetic corpus, its features, a trained model, the real EmoDB."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ser.bundle import Bundle
+from ser.dataset import Dataset
+from ser.synthesis import synthesise_corpus
+from ser.trainer import Trainer
+from tests.signals import CLIPS
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--require-emodb",
+        action="store_true",
+        help="fail, not skip, where SER_EMODB_ZIP does not name the corpus",
+    )
+
+
+@pytest.fixture(scope="session")
+def emodb_zip(request: pytest.FixtureRequest) -> Path:
+    """The real EmoDB."""
+    path = os.environ.get("SER_EMODB_ZIP")
+    if path and Path(path).is_file():
+        return Path(path)
+    if request.config.getoption("--require-emodb"):
+        pytest.fail(f"SER_EMODB_ZIP: expected the EmoDB zip, got {path!r}")
+    pytest.skip("SER_EMODB_ZIP does not name the EmoDB zip")
+
+
+@pytest.fixture(scope="session")
+def corpus_zip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A synthetic corpus, laid out like EmoDB."""
+    path = tmp_path_factory.mktemp("corpus") / "corpus.zip"
+    synthesise_corpus(path, clips=CLIPS, seed=1)
+    return path
+
+
+@pytest.fixture(scope="session")
+def dataset(corpus_zip: Path, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """The synthetic corpus as a dataset; tests only read it."""
+    dataset = Dataset(tmp_path_factory.mktemp("data"), str(corpus_zip))
+    dataset.prepare()
+    return dataset
+
+
+@pytest.fixture(scope="session")
+def features(dataset: Dataset) -> Path:
+    """The synthetic corpus's feature folder, default methods; tests only read it."""
+    return dataset.feature_extract()
+
+
+@pytest.fixture(scope="session")
+def bundle(features: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """A model trained on the synthetic corpus; tests only read it."""
+    return Trainer("KerasClassifier", {"epochs": 8}).train(features, tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture
+def make_zip(tmp_path: Path) -> Callable[[dict[str, bytes]], Path]:
+    """Writes a zip of the given members."""
+
+    def make(members: dict[str, bytes]) -> Path:
+        path = tmp_path / "made.zip"
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, content in members.items():
+                archive.writestr(name, content)
+        return path
+
+    return make

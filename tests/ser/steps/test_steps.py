@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ser.bundle import Bundle
+from ser.config import parse
+from ser.corpus_folder import load_manifest
+from ser.errors import CorpusError, DamagedError
+from ser.files import STAMP
+from ser.request import DownloadConfig, FeatureConfig, TrainingConfig
+from ser.steps.download import download
+from ser.steps.evaluation import evaluate, publish
+from ser.steps.feature_extraction import extract_features, load_features
+from ser.steps.training import model_id, train
+from tests.signals import CLIPS
+
+TWO_EPOCHS = parse(TrainingConfig, {"model_type": "KerasClassifier", "model_config": {"epochs": 2}})
+
+
+def test_download_makes_a_corpus_folder_that_stands_alone(corpus_zip: Path, tmp_path: Path) -> None:
+    config = parse(DownloadConfig, {"data_path": str(tmp_path / "data"), "remote_url": str(corpus_zip)})
+    download(config, tmp_path / "corpus")
+    shutil.rmtree(tmp_path / "data")
+    assert len(load_manifest(tmp_path / "corpus").clips) == CLIPS
+    extract_features(tmp_path / "corpus", tmp_path / "features", FeatureConfig())
+    assert len(load_features(tmp_path / "features").samples) == CLIPS
+
+
+def test_training_twice_gives_the_same_model_bit_for_bit(features: Path, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        train(features, tmp_path / name, TWO_EPOCHS)
+    one, two = Bundle(tmp_path / "one"), Bundle(tmp_path / "two")
+    assert one.manifest.model_id == two.manifest.model_id
+    assert one.manifest.validation_samples == two.manifest.validation_samples
+    assert one.manifest.history == two.manifest.history
+    np.testing.assert_array_equal(one.predict(one.validation.rows), two.predict(two.validation.rows))
+
+
+def test_the_model_s_name_follows_all_that_it_is_made_from(features: Path) -> None:
+    changes = [
+        {},
+        {"random_state": 1},
+        {"model_config": {"epochs": 3}},
+        {"model_type": "KerasDropoutClassifier", "model_config": {"epochs": 2}},
+    ]
+    base = {"model_type": "KerasClassifier", "model_config": {"epochs": 2}}
+    names = [model_id(features, parse(TrainingConfig, {**base, **change})) for change in changes]
+    assert len(set(names)) == len(names)
+    assert names[0] == model_id(features, TWO_EPOCHS)
+
+
+def test_what_is_no_feature_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DamagedError, match="is not a whole feature folder"):
+        train(tmp_path, tmp_path / "model", TWO_EPOCHS)
+    assert not (tmp_path / "model").exists()
+
+
+def test_feature_rows_cut_short_are_found(features: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(features, tmp_path / "features"))
+    rows = copy / "rows.npy"
+    rows.write_bytes(rows.read_bytes()[:-8])
+    with pytest.raises(DamagedError, match="is not the feature folder that was written there"):
+        train(copy, tmp_path / "model", TWO_EPOCHS)
+
+
+def test_a_class_with_one_file_is_refused_and_nothing_is_left(tmp_path: Path) -> None:
+    from ser.dataset import Dataset
+    from tests.signals import tone, wav
+
+    members = {f"wav/03a01{letter}{take}.wav": wav(tone(0.5)) for letter in "WF" for take in "abc"}
+    members["wav/03a01Ta.wav"] = wav(tone(0.5))
+    import zipfile
+
+    with zipfile.ZipFile(tmp_path / "c.zip", "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    folder = Dataset(tmp_path / "data", str(tmp_path / "c.zip")).feature_extract()
+    with pytest.raises(CorpusError, match=r"two files of each emotion, got one of 'sadness' \(03a01Ta\.wav\)"):
+        train(folder, tmp_path / "model", TWO_EPOCHS)
+    assert not (tmp_path / "model").exists()
+
+
+def test_evaluation_from_the_bundle_and_from_the_features_agree(bundle: Bundle, features: Path, tmp_path: Path) -> None:
+    of_bundle = evaluate(bundle.folder, tmp_path / "one")
+    of_features = evaluate(bundle.folder, tmp_path / "two", features)
+    assert of_bundle.to_json() == of_features.to_json()
+    assert of_bundle.uar == bundle.manifest.metrics["uar"]
+    assert {path.name for path in (tmp_path / "one").iterdir()} >= {"report.html", "metrics.json", "roc.png"}
+
+
+def test_a_published_model_is_whole_and_has_its_report(bundle: Bundle, tmp_path: Path) -> None:
+    evaluate(bundle.folder, tmp_path / "report")
+    saved = publish(bundle.folder, tmp_path / "report", tmp_path / "store")
+    assert saved == tmp_path / "store" / bundle.manifest.model_id
+    assert Bundle(saved).manifest == bundle.manifest
+    assert (saved / "report" / "report.html").is_file()
+    before = (saved / STAMP).stat().st_mtime_ns
+    publish(bundle.folder, tmp_path / "report", tmp_path / "store")
+    assert (saved / STAMP).stat().st_mtime_ns == before

@@ -1,0 +1,65 @@
+"""Who may import whom: pipelines -> components -> ser <- inference_server, and what stays out of serving."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+OURS = {"ser", "components", "pipelines", "inference_server", "benchmarks", "tests"}
+ALLOWED = {
+    "ser": {"ser"},
+    "components": {"components", "ser"},
+    "pipelines": {"pipelines", "components", "ser"},
+    "inference_server": {"inference_server", "ser"},
+}
+FORBIDDEN_IN_SER = {"kfp", "grpc", "flask", "fastapi", "aiohttp", "http.server"}
+
+
+def imported(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module)
+    return names
+
+
+def sources(package: str) -> list[Path]:
+    return sorted((ROOT / package).rglob("*.py"))
+
+
+@pytest.mark.parametrize("package", sorted(ALLOWED))
+def test_arrows_between_packages_point_one_way(package: str) -> None:
+    for path in sources(package):
+        ours = {name.partition(".")[0] for name in imported(path)} & OURS
+        assert ours <= ALLOWED[package], f"{path.relative_to(ROOT)} imports {ours - ALLOWED[package]}"
+
+
+def test_ser_knows_no_pipeline_engine_and_no_protocol() -> None:
+    for path in sources("ser"):
+        tops = imported(path) | {name.partition(".")[0] for name in imported(path)}
+        assert not tops & FORBIDDEN_IN_SER, f"{path.relative_to(ROOT)} imports {tops & FORBIDDEN_IN_SER}"
+
+
+@pytest.mark.parametrize("module", ["ser.predictor", "ser.request", "ser.cli.main", "ser.dataset", "pipelines.cli"])
+def test_light_modules_import_nothing_heavy(module: str) -> None:
+    heavy = ("tensorflow", "keras", "librosa", "kfp", "matplotlib", "sklearn", "numba")
+    code = f"import sys, {module}; print([name for name in {heavy!r} if name in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+def test_every_extractor_model_type_and_corpus_is_one_file() -> None:
+    from ser.corpora import CORPORA
+    from ser.features import EXTRACTORS
+    from ser.models import MODEL_TYPES
+
+    for registry in (CORPORA, EXTRACTORS, MODEL_TYPES):
+        modules = [registry.get(name).__module__ for name in registry.names()]
+        assert len(modules) == len(set(modules)) > 0
