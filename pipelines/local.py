@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import logging
+import os
 import sys
 import time
 import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipelines.run_log import recording
 from ser.bundle import REPORT
-from ser.console import ERROR_PREFIX
 from ser.errors import TrainingError
 from ser.request import TrainRequest
 
@@ -31,22 +28,19 @@ class LocalRun:
     metrics: dict[str, float]
     artifacts: Path
     """Where KFP keeps every step's artifacts."""
+    log: Path
+    """All that was printed."""
     seconds: float
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON object."""
-        return {
-            **vars(self),
-            "model": str(self.model),
-            "report": str(self.report),
-            "artifacts": str(self.artifacts),
-        }
+        return {name: str(value) if isinstance(value, Path) else value for name, value in vars(self).items()}
 
 
 def run_locally(request: TrainRequest, pipeline_root: Path) -> LocalRun:
     """Runs the pipeline, step by step, in subprocesses of this Python.
 
-    The steps' logs go to standard output.
+    The essence of the steps' logs goes to standard error, the whole into a file under `pipeline_root`.
 
     Args:
         request: What to train.
@@ -62,14 +56,14 @@ def run_locally(request: TrainRequest, pipeline_root: Path) -> LocalRun:
 
     started = time.monotonic()
     local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(pipeline_root))
-    logging.getLogger().setLevel(logging.WARNING)
-    with warnings.catch_warnings(), _listening() as listener:
+    log_file = pipeline_root / f"{time.strftime('%Y-%m-%d-%H-%M-%S')}-{os.getpid()}.log"
+    with warnings.catch_warnings(), recording(log_file, sys.stderr) as log:
         # KFP supposes that an image without "python" in its name cannot stand for this interpreter.
         warnings.filterwarnings("ignore", message="You may be attemping to run a task", category=RuntimeWarning)
         try:
             task = training_pipeline(**parameters(request))
         except RuntimeError as error:
-            raise TrainingError(listener.error or f"the pipeline failed: {error}") from error
+            raise TrainingError(log.error or f"the pipeline failed: {error} See {log_file}") from error
     outputs = task.outputs
     saved = Path(request.model_save_path) / outputs["model_id"]
     return LocalRun(
@@ -78,36 +72,16 @@ def run_locally(request: TrainRequest, pipeline_root: Path) -> LocalRun:
         report=saved / REPORT / "report.html",
         metrics=dict(outputs["metrics"].metadata),
         artifacts=Path(outputs["metrics"].path).parent.parent,
+        log=log_file,
         seconds=round(time.monotonic() - started, 1),
     )
 
 
 def parameters(request: TrainRequest) -> dict[str, Any]:
-    """A request as the pipeline's arguments; parameters of KFP have one type, so `split_at` is a string."""
-    arguments = request.model_dump(mode="json", by_alias=True)
+    """A request as the pipeline's arguments.
+
+    Parameters of KFP have one type, so `dataset_load_split_at` is a string, and none is null: what is left out
+    has its default.
+    """
+    arguments = request.model_dump(mode="json", by_alias=True, exclude_none=True)
     return {**arguments, "dataset_load_split_at": str(request.dataset_load_split_at)}
-
-
-class _Listener(io.TextIOBase):
-    """Passes text on and remembers the last line that is an error of SER."""
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-        self.error: str | None = None
-
-    def write(self, text: str) -> int:
-        for line in text.splitlines():
-            if line.startswith(ERROR_PREFIX):
-                self.error = line.removeprefix(ERROR_PREFIX)
-        self._stream.write(text)
-        return len(text)
-
-    def flush(self) -> None:
-        self._stream.flush()
-
-
-@contextlib.contextmanager
-def _listening() -> Iterator[_Listener]:
-    listener = _Listener(sys.stdout)
-    with contextlib.redirect_stdout(listener):
-        yield listener

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import TextIO
@@ -41,7 +42,7 @@ _TITLES: Mapping[str, str] = MappingProxyType(
         "evaluate": "Evaluate",
     }
 )
-_LINES_A_STAGE = 5
+_SECONDS_BETWEEN_LINES = 3.0
 
 
 @contextlib.contextmanager
@@ -118,20 +119,18 @@ class _Bars:
 
 
 class _Lines:
-    """At most a few lines a stage: a log is read, not watched."""
+    """A line when a stage is done, and one every few seconds until then: a log is read, not watched."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self._shown: dict[str, int] = {}
+        self._told = time.monotonic()
 
     def __call__(self, progress: Progress) -> None:
-        if not progress.total:
-            return
-        step = progress.done * _LINES_A_STAGE // progress.total
-        if step > self._shown.get(progress.stage, 0):
+        finished = progress.done == progress.total
+        if finished or time.monotonic() - self._told > _SECONDS_BETWEEN_LINES:
             figures = f"  {_figures(progress.values)}" if progress.values else ""
             print(f"{_title(progress.stage):<12} {_amount(progress)}{figures}", file=self._stream, flush=True)
-        self._shown[progress.stage] = step
+            self._told = time.monotonic()
 
 
 def _amount(progress: Progress) -> str:

@@ -20,7 +20,7 @@ def evaluation(
         features: The features.
         model: The model bundle.
         model_save_path: Folder that the model's folder is saved into.
-        metrics: UAR, accuracy with its interval, macro F1.
+        metrics: UAR, accuracy with its interval, macro F1, chance.
         classification: Confusion matrix, and the ROC over all decisions.
         report: The report, one self-contained page.
 
@@ -47,6 +47,7 @@ def evaluation(
         "accuracy_95_low": low,
         "accuracy_95_high": high,
         "macro_f1": figures.macro_f1,
+        "chance": figures.chance,
     }
     for name, value in summary.items():
         metrics.log_metric(name, value)

@@ -130,14 +130,14 @@ def _glottal(pitch_hz: Floats, rd: float) -> Spectra:
     pole = np.exp(-pitch_hz / (ra * SAMPLE_RATE_HZ))
     closing = _response(_at_rest(np.stack([np.ones_like(pole), -pole], axis=1)))
     # The flow opens as a growing oscillation: a resonance backwards in time, whose spectrum is conjugate.
-    spectra: Spectra = _response(_DIFFERENCE) / (np.conj(opening) * closing)
+    spectra: Spectra = np.divide(_response(_DIFFERENCE), np.conj(opening) * closing)
     return spectra
 
 
 def _tract(formants_hz: Floats, scale: float) -> Spectra:
     """Spectra of the vocal tract, 1 at 0 Hz: complex64, shape (n_frames, n_bins)."""
     high_hz = _HIGH_FORMANTS_HZ[_HIGH_FORMANTS_HZ * scale < SAMPLE_RATE_HZ / 2] * scale
-    denominator: Spectra = np.prod(_response(_at_rest(_resonator(high_hz, _HIGH_BANDWIDTH_HZ))), axis=0)
+    denominator: Spectra = np.multiply.reduce(_response(_at_rest(_resonator(high_hz, _HIGH_BANDWIDTH_HZ))))
     for formant_hz, bandwidth_hz in zip(formants_hz.T, _BANDWIDTHS_HZ, strict=True):
         denominator = denominator * _response(_at_rest(_resonator(formant_hz, bandwidth_hz)))
     return np.reciprocal(denominator)

@@ -19,7 +19,7 @@ def run(folder: Path, *flags: object) -> subprocess.CompletedProcess[str]:
 
 def answer(ended: subprocess.CompletedProcess[str]) -> dict[str, object]:
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    content: dict[str, object] = json.loads(ended.stdout[ended.stdout.rindex("\n{") :])
+    content: dict[str, object] = json.loads(ended.stdout)
     return content
 
 
