@@ -54,7 +54,7 @@ class FeatureConfig(Config):
     dataset_feature_extract_methods: dict[str, SerializeAsAny[Config]] = Field(
         default_factory=lambda: dict(DEFAULT_METHODS)  # type: ignore[arg-type]  # the validator makes configs
     )
-    """Registered name of each extractor to its config."""
+    """Registered name of each extractor to its config; sorted by name, whatever order they came in."""
 
     @pydantic.field_validator("dataset_load_split_at", mode="before")
     @classmethod
@@ -80,9 +80,10 @@ class FeatureConfig(Config):
         if not isinstance(value, Mapping) or not value:
             expected = f"expected an object from method to config, with at least one of: {known}"
             raise ConfigError([FieldViolation(field, f"{expected}; got {value!r}")])
+        # Sorted: JSON objects and Protobuf's maps have no order, and the order of the columns must not be chance.
         return {
             str(name): parse(EXTRACTORS.get(name, field=field).Config, config, at=f"{field}.{name}")
-            for name, config in value.items()
+            for name, config in sorted(value.items(), key=lambda item: str(item[0]))
         }
 
 

@@ -24,6 +24,10 @@ def print_json(value: object) -> None:
     typer.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
 
 
+_METRICS = ("uar", "accuracy", "accuracy_95_low", "accuracy_95_high", "macro_f1", "chance")
+"""The order in which metrics are shown."""
+
+
 def print_table(table: Table) -> None:
     """Prints a table to standard output; where that is no terminal, as wide as its content."""
     Console(width=None if sys.stdout.isatty() else 10_000).print(table)
@@ -32,8 +36,8 @@ def print_table(table: Table) -> None:
 def print_model(folder: Path, metrics: Mapping[str, float], seconds: float) -> None:
     """Prints a trained model's figures, where it and its report lie, and what to do next."""
     table = Table("held-out recordings", "", box=None)
-    for name, value in metrics.items():
-        table.add_row(name, f"{value:.3f}")
+    for name in sorted(metrics, key=_METRICS.index):
+        table.add_row(name.replace("_", " "), f"{metrics[name]:.3f}")
     print_table(table)
     # Not by rich: it would wrap paths and commands that are there to be copied.
     typer.echo(f"model   {folder}")

@@ -145,6 +145,16 @@ def test_a_step_s_config_and_the_request_give_the_same_error() -> None:
     assert str(of_step.value) == str(of_request.value)
 
 
+def test_the_order_of_the_methods_does_not_matter() -> None:
+    methods: dict[str, dict[str, object]] = {"SpeakerAndGenderAndTextType": {}, "MFCC": {}}
+    turned = dict(reversed(methods.items()))
+    orders = [
+        list(request(dataset_feature_extract_methods=given).dataset_feature_extract_methods)
+        for given in (methods, turned)
+    ]
+    assert orders[0] == orders[1]
+
+
 def test_a_request_survives_json() -> None:
     asked = request(model_config={"epochs": 3}, dataset_load_split_at="avg")
     assert parse(TrainRequest, asked.model_dump(mode="json", by_alias=True)) == asked

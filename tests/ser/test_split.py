@@ -42,7 +42,7 @@ def test_the_seed_decides_and_the_order_of_the_files_does_not() -> None:
 
 
 def test_the_split_is_the_same_on_every_machine() -> None:
-    assert validation_names(samples({"a": 12, "b": 12}), 0) == ("a10.wav", "b1.wav")
+    assert validation_names(samples({"a": 12, "b": 12}), 0) == ("a11.wav", "b2.wav")
 
 
 def test_a_small_class_still_has_a_file_on_each_side() -> None:
