@@ -18,7 +18,7 @@ from ser.audio import MAX_SECONDS, SAMPLE_RATE_HZ
 from ser.config import Config, Flag, Whole, parse
 from ser.errors import ConfigError, FieldViolation
 from ser.features import EXTRACTORS
-from ser.models import MODEL_TYPES
+from ser.models import MODEL_TYPES, TrainingParameters
 
 DEFAULT_METHODS: Mapping[str, Mapping[str, Any]] = MappingProxyType({"SpeakerAndGenderAndTextType": {}, "MFCC": {}})
 """The feature extraction methods of a request that names none."""
@@ -94,7 +94,7 @@ class TrainingConfig(Config):
     """Seed of everything random: the split, the initial weights, the shuffling, the dropout."""
     model_type: str
     """Registered name of the model type."""
-    hyperparameters: SerializeAsAny[Config] = Field(alias="model_config", default_factory=dict)  # type: ignore[assignment]
+    hyperparameters: SerializeAsAny[TrainingParameters] = Field(alias="model_config", default_factory=dict)  # type: ignore[assignment]
     """The model type's config. Its name in requests is `model_config`, which pydantic keeps for itself."""
 
     @pydantic.field_validator("model_type", mode="before")
@@ -108,7 +108,7 @@ class TrainingConfig(Config):
     def _hyperparameters(cls, value: object, info: ValidationInfo) -> object:
         model_type = info.data.get("model_type")
         if model_type is None:  # missing, which is reported already
-            return Config()
+            return TrainingParameters()
         return parse(MODEL_TYPES.get(model_type).Config, value, at="model_config")
 
 

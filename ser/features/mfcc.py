@@ -89,11 +89,11 @@ class MFCC(FeatureExtractor[MFCCConfig]):
     @classmethod
     def create(cls, config: MFCCConfig, corpus: Sequence[About]) -> Self:  # noqa: ARG003 - nothing is fitted
         """See `FeatureExtractor.create`."""
-        import librosa.filters
+        from librosa import filters
 
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Empty filters")  # an error, below
-            filterbank = librosa.filters.mel(
+            filterbank = filters.mel(
                 sr=SAMPLE_RATE_HZ,
                 n_fft=config.fft_length,
                 n_mels=config.num_filters,
@@ -114,7 +114,7 @@ class MFCC(FeatureExtractor[MFCCConfig]):
         return cls(
             config,
             {
-                "window": librosa.filters.get_window("hann", config.window_samples).astype(np.float32),
+                "window": filters.get_window("hann", config.window_samples).astype(np.float32),
                 # Transposed and contiguous: frames multiply from the left.
                 "filterbank": np.ascontiguousarray(filterbank.T, dtype=np.float32),
                 "dct": np.ascontiguousarray(dct.T, dtype=np.float32),

@@ -8,7 +8,6 @@ batch by a shuffled index. `benchmarks/training_speed.py` compares the two. Comp
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -58,7 +57,7 @@ def fit(
         The trained network, and its history: a value an epoch of each of `FIGURES`.
 
     Raises:
-        TrainingError: If the loss is no longer a finite number.
+        TrainingError: If a weight is no longer a finite number.
     """
     import_tensorflow()
     import keras
@@ -69,11 +68,11 @@ def fit(
     shuffle = np.random.default_rng(seed)
     history: dict[str, list[float]] = {name: [] for name in FIGURES}
     for number in range(1, config.epochs + 1):
-        figures = epoch(shuffle.permutation(len(train_rows)))
-        if not math.isfinite(figures["loss"]):
+        figures, finite = epoch(shuffle.permutation(len(train_rows)))
+        if not finite:
             raise TrainingError(
-                f"the training diverged: the loss of epoch {number} is {figures['loss']}; "
-                f"expected a finite number; try a model_config.lr below {config.lr:g}"
+                f"the training diverged: expected finite weights, epoch {number} left some that are not; "
+                f"try a model_config.lr below {config.lr:g}"
             )
         for name, value in figures.items():
             history[name].append(value)
@@ -88,8 +87,8 @@ def _compile_epoch(
     validation_rows: Rows,
     validation_labels: Labels,
     config: TrainingParameters,
-) -> Callable[[npt.NDArray[np.int64]], Mapping[str, float]]:
-    """One epoch as a function from the order of the rows to the epoch's figures."""
+) -> Callable[[npt.NDArray[np.int64]], tuple[Mapping[str, float], bool]]:
+    """One epoch as a function: the order of the rows in; out its figures, and whether all weights are finite."""
     tf = import_tensorflow()
     import keras
 
@@ -123,9 +122,13 @@ def _compile_epoch(
             total += step(batches[number])
         if count % batch:
             total += step(order[full * batch :])
-        return tf.concat([total / count, judge(model(held_out, training=False), truth) / len(validation_rows)], axis=0)
+        seen = judge(model(held_out, training=False), truth) / len(validation_rows)
+        # The loss does not tell: Keras clips probabilities, and what is not a number becomes a small one.
+        finite = [tf.reduce_all(tf.math.is_finite(weight)) for weight in model.trainable_variables]
+        return tf.concat([total / count, seen], axis=0), tf.reduce_all(finite)
 
-    def epoch(order: npt.NDArray[np.int64]) -> Mapping[str, float]:
-        return dict(zip(FIGURES, map(float, run(tf.constant(order)).numpy()), strict=True))
+    def epoch(order: npt.NDArray[np.int64]) -> tuple[Mapping[str, float], bool]:
+        figures, finite = run(tf.constant(order))
+        return dict(zip(FIGURES, map(float, figures.numpy()), strict=True)), bool(finite)
 
     return epoch
