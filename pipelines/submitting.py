@@ -6,6 +6,7 @@ import json
 import os
 import tempfile
 import time
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -94,12 +95,34 @@ def submit(request: TrainRequest, host: Host, *, wait_seconds: float | None = No
         raise TrainingError(f"{host.url}: {error}") from error
 
 
+def _probe(host: Host) -> None:
+    """Asks once whether the API is there: `kfp.Client` asks five times in 25 seconds, and logs each trace."""
+    import urllib3
+
+    token = os.environ.get(TOKEN_VARIABLE)
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    url = f"{host.url.rstrip('/')}/apis/v2beta1/healthz"
+    answer = urllib3.request("GET", url, headers=headers, retries=False, timeout=30.0)
+    if answer.status != 200:
+        hint = f"; is {TOKEN_VARIABLE} set and valid?" if answer.status in (401, 403) else ""
+        raise TrainingError(
+            f"{host.url}: expected the API of Kubeflow Pipelines 2, the host answered {answer.status} {answer.reason}"
+            f" to {url}{hint}"
+        )
+
+
 def _client(host: Host) -> kfp.Client:
     import kfp
 
-    return kfp.Client(
-        host=host.url, namespace=host.namespace or "kubeflow", existing_token=os.environ.get(TOKEN_VARIABLE)
-    )
+    _probe(host)
+    with warnings.catch_warnings():
+        # It warns, every time, that the host must be newer than 2.0.0-beta.2.
+        warnings.filterwarnings(
+            "ignore", message="This client only works with Kubeflow Pipeline", category=FutureWarning
+        )
+        return kfp.Client(
+            host=host.url, namespace=host.namespace or "kubeflow", existing_token=os.environ.get(TOKEN_VARIABLE)
+        )
 
 
 def _wait(client: kfp.Client, run_id: str, seconds: float) -> Any:

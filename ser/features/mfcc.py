@@ -89,11 +89,11 @@ class MFCC(FeatureExtractor[MFCCConfig]):
     @classmethod
     def create(cls, config: MFCCConfig, corpus: Sequence[About]) -> Self:  # noqa: ARG003 - nothing is fitted
         """See `FeatureExtractor.create`."""
-        from librosa import filters
+        from librosa.filters import get_window, mel
 
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Empty filters")  # an error, below
-            filterbank = filters.mel(
+            filterbank = mel(
                 sr=SAMPLE_RATE_HZ,
                 n_fft=config.fft_length,
                 n_mels=config.num_filters,
@@ -114,7 +114,7 @@ class MFCC(FeatureExtractor[MFCCConfig]):
         return cls(
             config,
             {
-                "window": filters.get_window("hann", config.window_samples).astype(np.float32),
+                "window": get_window("hann", config.window_samples).astype(np.float32),
                 # Transposed and contiguous: frames multiply from the left.
                 "filterbank": np.ascontiguousarray(filterbank.T, dtype=np.float32),
                 "dct": np.ascontiguousarray(dct.T, dtype=np.float32),
