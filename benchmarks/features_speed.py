@@ -4,24 +4,26 @@
 
 Both decode every file, divide it by its peak, cut it into pieces of the shortest clip's length, and compute 13
 MFCC of each piece at the same settings. SER also checks each file's SHA-256, adds the one-hots and writes the
-feature folder. The two take turns; the ratio is of each pair.
+feature folder. The two take turns, each in a fresh process, so that neither meets the other's memory settings;
+starting Python, importing, and librosa's compiling on first use are outside. The ratio is of each pair.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
 
-import librosa
 import numpy as np
-import soundfile
 from rich.console import Console
 from rich.table import Table
 
-from ser.corpus_folder import Manifest
+from ser.corpus_folder import Manifest, load_manifest
 from ser.dataset import Dataset
 from ser.features.mfcc import MFCCConfig
 from ser.parallel import available_cores
@@ -34,25 +36,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--corpus", default="embedded:", help="zip, URL or embedded:")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if arguments.child:
+        sys.stdout.write(json.dumps(_timed(arguments.child[0], Path(arguments.child[1]))))
+        return
     with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        dataset = Dataset(folder / "data", arguments.corpus)
+        dataset = Dataset(temporary, arguments.corpus)
         manifest, corpus = dataset.prepare(), dataset.extract()
-        _with_librosa(corpus, manifest, limit=3)  # compiles what librosa compiles, fills the disk cache
         ours, theirs = [], []
-        for number in range(arguments.rounds):
-            started = time.perf_counter()
-            extract_features(corpus, folder / f"features-{number}", FeatureConfig())
-            ours.append(time.perf_counter() - started)
-            started = time.perf_counter()
-            _with_librosa(corpus, manifest)
-            theirs.append(time.perf_counter() - started)
+        for _ in range(arguments.rounds):
+            ours.append(_in_child("ser", corpus))
+            theirs.append(_in_child("librosa", corpus))
     ratios = [slow / fast for slow, fast in zip(theirs, ours, strict=True)]
-    seconds = sum(clip.seconds for clip in manifest.clips)
-    title = (
-        f"{len(manifest.clips)} clips, {seconds / 60:.1f} minutes, {available_cores()} cores, {arguments.rounds} rounds"
-    )
+    minutes = sum(clip.seconds for clip in manifest.clips) / 60
+    title = f"{len(manifest.clips)} clips, {minutes:.1f} minutes, {available_cores()} cores, {arguments.rounds} rounds"
     table = Table("", "median", "least", "most", title=title, box=None)
     table.add_row("SER, extraction step (s)", *_row(ours))
     table.add_row("librosa.feature.mfcc in a loop (s)", *_row(theirs))
@@ -60,11 +58,30 @@ def main() -> None:
     Console().print(table)
 
 
+def _in_child(which: str, corpus: Path) -> float:
+    command = [sys.executable, "-m", "benchmarks.features_speed", "--child", which, str(corpus)]
+    return float(json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
+
+
+def _timed(which: str, corpus: Path) -> float:
+    manifest = load_manifest(corpus)
+    _with_librosa(corpus, manifest, limit=3)
+    with tempfile.TemporaryDirectory() as folder:
+        started = time.perf_counter()
+        if which == "ser":
+            extract_features(corpus, Path(folder) / "features", FeatureConfig())
+        else:
+            _with_librosa(corpus, manifest)
+        return time.perf_counter() - started
+
+
 def _with_librosa(corpus: Path, manifest: Manifest, limit: int | None = None) -> None:
+    import librosa
+
     config = MFCCConfig()
     length = piece_length("min", manifest.clips)
     for clip in manifest.clips[:limit]:
-        samples, rate_hz = soundfile.read(corpus / clip.path, dtype="float32")
+        samples, rate_hz = librosa.load(corpus / clip.path, sr=None)
         samples /= np.abs(samples).max()
         for start in range(0, len(samples), length):
             piece = samples[start : start + length]

@@ -77,8 +77,8 @@ def decode(data: bytes, *, name: str = "audio", max_seconds: float = MAX_SECONDS
     """
     if not data:
         raise AudioError(f"{name}: expected a recording, got an empty file")
-    _check_riff(data, name)
-    samples, rate_hz, channels = _decode(io.BytesIO(data), name, max_seconds)
+    wave = _read_wave(data, name, max_seconds)
+    samples, rate_hz, channels = wave or _decode(io.BytesIO(data), name, max_seconds)
     if samples.size == 0:
         raise AudioError(f"{name}: expected a recording, got one without any samples")
     if not np.isfinite(samples).all():
@@ -88,13 +88,16 @@ def decode(data: bytes, *, name: str = "audio", max_seconds: float = MAX_SECONDS
     return Recording(_resample(samples, rate_hz), rate_hz, channels)
 
 
-def _decode(file: BinaryIO, name: str, max_seconds: float) -> tuple[Samples, int, int]:
+Decoded = tuple[Samples, int, int]
+"""Mono samples, the source's rate in Hz, the source's channels."""
+
+
+def _decode(file: BinaryIO, name: str, max_seconds: float) -> Decoded:
+    """By libsndfile."""
     try:
         with soundfile.SoundFile(file) as source:
-            rate_hz, channels = int(source.samplerate), int(source.channels)
-            expected = source.frames
-            if expected > max_seconds * rate_hz:
-                raise AudioError(f"{name}: expected at most {max_seconds:g} s, got {expected / rate_hz:.1f} s")
+            rate_hz, channels, expected = int(source.samplerate), int(source.channels), int(source.frames)
+            _check_length(expected, rate_hz, name, max_seconds)
             samples = source.read(dtype="float32", always_2d=True)
     except soundfile.LibsndfileError as error:
         reason = str(error.error_string).rstrip(".")
@@ -103,9 +106,56 @@ def _decode(file: BinaryIO, name: str, max_seconds: float) -> tuple[Samples, int
         ) from None
     if len(samples) < expected:
         raise AudioError(f"{name}: cut short: its header promises {expected} samples, it has {len(samples)}")
-    # Averaging in float64 and rounding once keeps a mono file in two channels bit-identical to itself.
-    mono = samples[:, 0] if channels == 1 else samples.mean(axis=1, dtype=np.float64).astype(np.float32)
-    return np.ascontiguousarray(mono), rate_hz, channels
+    return _mix_down(samples), rate_hz, channels
+
+
+def _read_wave(data: bytes, name: str, max_seconds: float) -> Decoded | None:
+    """A WAV of 16-bit PCM, as corpora are made of; None for all else, which libsndfile reads.
+
+    Several times as fast as libsndfile, which calls back into Python for every block of bytes.
+
+    Raises:
+        AudioError: If a WAV of any kind is cut short, which libsndfile passes over, or is too long. A length of
+            0 or 0xFFFFFFFF is how programs that write into a pipe say that they do not know it.
+    """
+    if data[:4] != b"RIFF" or data[8:12] != b"WAVE":
+        return None
+    position, pcm16 = 12, None
+    while position + 8 <= len(data):
+        kind, length = struct.unpack_from("<4sI", data, position)
+        position += 8
+        if kind == b"fmt " and length >= 16 and position + 16 <= len(data):
+            encoding, channels, rate_hz, _, _, bits = struct.unpack_from("<HHIIHH", data, position)
+            pcm16 = (rate_hz, channels) if (encoding, bits) == (1, 16) and channels and rate_hz else None
+        if kind == b"data":
+            if length in (0, 0xFFFF_FFFF):
+                return None
+            if position + length > len(data):
+                raise AudioError(
+                    f"{name}: cut short: its header promises {length} bytes of samples, it has {len(data) - position}"
+                )
+            if pcm16 is None:
+                return None
+            rate_hz, channels = pcm16
+            _check_length(length // (2 * channels), rate_hz, name, max_seconds)
+            integers = np.frombuffer(data, dtype="<i2", count=length // (2 * channels) * channels, offset=position)
+            return _mix_down(integers.reshape(-1, channels) * np.float32(1 / 32_768)), rate_hz, channels
+        position += length + (length & 1)
+    raise AudioError(f"{name}: cut short: it ends before its samples begin")
+
+
+def _check_length(samples: int, rate_hz: int, name: str, max_seconds: float) -> None:
+    if samples > max_seconds * rate_hz:
+        raise AudioError(f"{name}: expected at most {max_seconds:g} s, got {samples / rate_hz:.1f} s")
+
+
+def _mix_down(samples: Samples) -> Samples:
+    """The mean over the channels: float32, shape (n, channels) to (n,)."""
+    if samples.shape[1] == 1:
+        return samples[:, 0]
+    # In float64, rounded once: a mono recording in two channels stays bit-identical to itself.
+    mixed: Samples = samples.mean(axis=1, dtype=np.float64).astype(np.float32)
+    return mixed
 
 
 def _resample(samples: Samples, rate_hz: int) -> Samples:
@@ -115,25 +165,3 @@ def _resample(samples: Samples, rate_hz: int) -> Samples:
     length = -(-len(samples) * SAMPLE_RATE_HZ // rate_hz)
     resampled = soxr.resample(samples, rate_hz, SAMPLE_RATE_HZ, quality="HQ")[:length]
     return np.pad(resampled, (0, length - len(resampled))).astype(np.float32, copy=False)
-
-
-def _check_riff(data: bytes, name: str) -> None:
-    """Refuses a WAV whose data chunk is longer than the file.
-
-    libsndfile shortens such a file without a word. A length of 0 or 0xFFFFFFFF is how programs that write
-    into a pipe say that they do not know it, and is left to libsndfile.
-    """
-    if data[:4] != b"RIFF" or data[8:12] != b"WAVE":
-        return
-    position = 12
-    while position + 8 <= len(data):
-        kind, length = struct.unpack_from("<4sI", data, position)
-        position += 8
-        if kind == b"data":
-            if length not in (0, 0xFFFF_FFFF) and position + length > len(data):
-                raise AudioError(
-                    f"{name}: cut short: its header promises {length} bytes of samples, it has {len(data) - position}"
-                )
-            return
-        position += length + (length & 1)
-    raise AudioError(f"{name}: cut short: it ends before its samples begin")

@@ -126,9 +126,21 @@ class FrontEnd:
 
     def transform(self, samples: Samples, about: About) -> Features:
         """The features of a recording: float32, shape (n_pieces, num_features), not standardised."""
-        pieces = self.split(samples)
-        parts = [extractor.extract(pieces, about) for extractor in self.extractors.values()]
-        return np.concatenate([part.reshape(len(pieces), -1) for part in parts], axis=1)
+        return self.transform_all([(samples, about)])
+
+    def transform_all(self, recordings: Sequence[tuple[Samples, About]]) -> Features:
+        """The features of several recordings, one after the other; faster than one by one.
+
+        Returns:
+            float32, shape (sum of the recordings' n_pieces, num_features), not standardised.
+        """
+        split = [self.split(samples) for samples, _ in recordings]
+        pieces = np.concatenate(split)
+        about = [who for part, (_, who) in zip(split, recordings, strict=True) for _ in range(len(part))]
+        rows = np.empty((len(pieces), self.num_features), dtype=np.float32)
+        for block, extractor in zip(self.blocks, self.extractors.values(), strict=True):
+            rows[:, block.start : block.stop] = extractor.extract(pieces, about).reshape(len(pieces), -1)
+        return rows
 
     def settings(self) -> dict[str, Any]:
         """All but the arrays, as JSON; `load` takes it back."""

@@ -32,7 +32,7 @@ class About:
 
 
 class FeatureExtractor(abc.ABC, Generic[ConfigT]):
-    """Turns the pieces of one recording into features.
+    """Turns pieces of recordings into features.
 
     Attributes:
         config: The validated config.
@@ -63,12 +63,13 @@ class FeatureExtractor(abc.ABC, Generic[ConfigT]):
         """The shape of one piece's features when pieces have this many samples."""
 
     @abc.abstractmethod
-    def extract(self, pieces: npt.NDArray[np.float32], about: About) -> npt.NDArray[np.float32]:
-        """The features of a recording's pieces.
+    def extract(self, pieces: npt.NDArray[np.float32], about: Sequence[About]) -> npt.NDArray[np.float32]:
+        """The features of pieces, of one recording or of several.
 
         Args:
             pieces: float32, shape (n_pieces, piece_samples), at `ser.audio.SAMPLE_RATE_HZ`.
-            about: What is known of the recording; unknown values give zeros, never an error.
+            about: What is known of the recording that each piece is from, n_pieces entries; unknown values give
+                zeros, never an error.
 
         Returns:
             float32, shape (n_pieces, *shape(piece_samples)).

@@ -25,6 +25,9 @@ POWER_FLOOR = np.float32(1e-10)
 """Least power of a mel band before the logarithm, as `librosa.power_to_db(amin=1e-10)`."""
 DYNAMIC_RANGE_DB = np.float32(80.0)
 """Bands further than this below a piece's loudest are raised to it, as `librosa.power_to_db(top_db=80)`."""
+_BLOCK_FRAMES = 1024
+"""Frames transformed at once: enough that threads seldom meet at the interpreter's lock, few enough that the spectra
+stay in the cache."""
 
 
 class MFCCConfig(Config):
@@ -81,7 +84,7 @@ class MFCC(FeatureExtractor[MFCCConfig]):
 
     Features have shape (n_frames, num_cepstral) with n_frames = 1 + piece_samples // hop: frames are centred,
     the piece is padded by zeros. Coefficients are of decibels; the log energy of `dc_elimination` is the
-    natural logarithm of the frame's mean windowed power, floored at `POWER_FLOOR`.
+    natural logarithm of the mean of the frame's power spectrum, floored at `POWER_FLOOR`.
     """
 
     Config = MFCCConfig
@@ -115,8 +118,9 @@ class MFCC(FeatureExtractor[MFCCConfig]):
             config,
             {
                 "window": get_window("hann", config.window_samples).astype(np.float32),
-                # Transposed and contiguous: frames multiply from the left.
-                "filterbank": np.ascontiguousarray(filterbank.T, dtype=np.float32),
+                # Transposed, for frames to multiply from the left, and each row twice: the squared real and
+                # imaginary parts go in as they lie in memory, and the product adds them.
+                "filterbank": np.repeat(filterbank.T, 2, axis=0).astype(np.float32),
                 "dct": np.ascontiguousarray(dct.T, dtype=np.float32),
             },
         )
@@ -125,11 +129,15 @@ class MFCC(FeatureExtractor[MFCCConfig]):
         """See `FeatureExtractor.shape`."""
         return (1 + piece_samples // self.config.hop_samples, self.config.num_cepstral)
 
-    def extract(self, pieces: npt.NDArray[np.float32], about: About) -> npt.NDArray[np.float32]:  # noqa: ARG002
+    def extract(
+        self,
+        pieces: npt.NDArray[np.float32],
+        about: Sequence[About],  # noqa: ARG002 - only sound counts
+    ) -> npt.NDArray[np.float32]:
         """See `FeatureExtractor.extract`."""
         n_pieces, piece_samples = pieces.shape
-        power = self._power(pieces)
-        bands = power @ self.arrays["filterbank"]
+        n_frames, num_cepstral = self.shape(piece_samples)
+        bands, energy = self._bands(pieces)
         np.maximum(bands, POWER_FLOOR, out=bands)
         np.log10(bands, out=bands)
         bands *= np.float32(10.0)
@@ -137,26 +145,38 @@ class MFCC(FeatureExtractor[MFCCConfig]):
         np.maximum(by_piece, by_piece.max(axis=1, keepdims=True) - DYNAMIC_RANGE_DB, out=by_piece)
         cepstrum: npt.NDArray[np.float32] = bands @ self.arrays["dct"]
         if self.config.dc_elimination:
-            energy = power.sum(axis=1) / np.float32(self.config.fft_length)
             cepstrum[:, 0] = np.log(np.maximum(energy, POWER_FLOOR))
-        return cepstrum.reshape(n_pieces, *self.shape(piece_samples))
+        return cepstrum.reshape(n_pieces, n_frames, num_cepstral)
 
-    def _power(self, pieces: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Power spectra: float32, shape (n_pieces * n_frames, fft_length // 2 + 1).
+    def _bands(self, pieces: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Power in each mel band, and the mean power, of every frame.
 
         librosa pads the window to the FFT's length in the middle. Only the samples under the window are taken
         here; where in the FFT's input they lie changes the phase, which the power does not have.
+
+        Returns:
+            float32, shapes (n_pieces * n_frames, num_filters) and (n_pieces * n_frames,).
         """
         config = self.config
         n_pieces, piece_samples = pieces.shape
         n_frames, _ = self.shape(piece_samples)
+        window, filterbank = self.arrays["window"], self.arrays["filterbank"]
         before = config.fft_length // 2 - (config.fft_length - config.window_samples) // 2
         length = max(before + piece_samples, (n_frames - 1) * config.hop_samples + config.window_samples)
         padded = np.zeros((n_pieces, length), dtype=np.float32)
         padded[:, before : before + piece_samples] = pieces
         frames = np.lib.stride_tricks.sliding_window_view(padded, config.window_samples, axis=1)
-        windowed = frames[:, : n_frames * config.hop_samples : config.hop_samples] * self.arrays["window"]
-        spectrum = scipy.fft.rfft(windowed.reshape(n_pieces * n_frames, -1), n=config.fft_length)
-        power: npt.NDArray[np.float32] = np.square(spectrum.real)
-        power += np.square(spectrum.imag)
-        return power
+        frames = frames[:, : n_frames * config.hop_samples : config.hop_samples]
+        bands = np.zeros((n_pieces, n_frames, config.num_filters), dtype=np.float32)
+        energy = np.zeros((n_pieces, n_frames), dtype=np.float32)
+        mean = np.full(len(filterbank), 2 / len(filterbank), dtype=np.float32)
+        at_once = max(1, _BLOCK_FRAMES // n_frames)
+        for start in range(0, n_pieces, at_once):
+            block = slice(start, start + at_once)
+            windowed = frames[block] * window
+            parts = scipy.fft.rfft(windowed.reshape(-1, config.window_samples), n=config.fft_length).view(np.float32)
+            squares = np.square(parts, out=parts)  # real and imaginary part in turns
+            np.matmul(squares, filterbank, out=bands[block].reshape(-1, config.num_filters))
+            if config.dc_elimination:
+                np.matmul(squares, mean, out=energy[block].reshape(-1))
+        return bands.reshape(-1, config.num_filters), energy.reshape(-1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -52,7 +52,10 @@ class SpeakerAndGenderAndTextType(FeatureExtractor[SpeakerAndGenderAndTextTypeCo
         """See `FeatureExtractor.shape`."""
         return (sum(len(known) for known in self.arrays.values()),)
 
-    def extract(self, pieces: npt.NDArray[np.float32], about: About) -> npt.NDArray[np.float32]:
+    def extract(self, pieces: npt.NDArray[np.float32], about: Sequence[About]) -> npt.NDArray[np.float32]:
         """See `FeatureExtractor.extract`."""
-        hots: list[npt.NDArray[Any]] = [self.arrays[name] == getattr(about, name) for name in self.config.used]
-        return np.tile(np.concatenate(hots).astype(np.float32), (len(pieces), 1))
+        blocks = []
+        for name in self.config.used:
+            values = np.array([getattr(one, name) or "" for one in about], dtype=np.str_)
+            blocks.append(values[:, np.newaxis] == self.arrays[name])
+        return np.concatenate(blocks, axis=1).astype(np.float32).reshape(len(pieces), -1)

@@ -15,7 +15,7 @@ from ser.errors import DamagedError
 from ser.feature_set import FeatureSet, Sample, sample_table, samples_of
 from ser.files import make_folder, read_json, write_json
 from ser.frontend import FrontEnd, load_arrays, num_pieces, save_arrays
-from ser.parallel import ordered_map
+from ser.parallel import keep_freed_memory, ordered_map
 from ser.progress import Progress, Reporter, silent
 from ser.request import FeatureConfig
 from ser.version import VERSION
@@ -24,6 +24,7 @@ ROWS = "rows.npy"
 SAMPLES = "samples.npz"
 FRONTEND = "frontend.npz"
 SETTINGS = "features.json"
+_BATCH_SECONDS = 20.0
 
 
 def extract_features(
@@ -111,8 +112,10 @@ def _write(corpus: Path, manifest: Manifest, config: FeatureConfig, report: Repo
     with (folder / ROWS).open("wb") as file:
         header = {"descr": "<f4", "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(file, header)
-        for done, rows in enumerate(_transform(corpus, clips, frontend), start=1):
-            file.write(rows.astype("<f4", copy=False).tobytes())
+        done = 0
+        for count, rows in _transform(corpus, clips, frontend):
+            file.write(rows.astype("<f4", copy=False).data)
+            done += count
             report(Progress("features", done, len(clips), "clips"))
     save_arrays(folder / SAMPLES, sample_table(samples))
     frontend.save(folder / FRONTEND)
@@ -132,5 +135,25 @@ def _sample(clip: Clip, frontend: FrontEnd) -> Sample:
     return Sample(clip.name, clip.speaker, clip.gender, clip.text, clip.emotion, clip.seconds, pieces)
 
 
-def _transform(corpus: Path, clips: Sequence[Clip], frontend: FrontEnd) -> Iterator[npt.NDArray[np.float32]]:
-    return ordered_map(lambda clip: frontend.transform(read_clip(corpus, clip), clip.about), clips)
+def _transform(
+    corpus: Path, clips: Sequence[Clip], frontend: FrontEnd
+) -> Iterator[tuple[int, npt.NDArray[np.float32]]]:
+    """Batch by batch, how many clips it has and their rows."""
+
+    def transform(batch: Sequence[Clip]) -> tuple[int, npt.NDArray[np.float32]]:
+        return len(batch), frontend.transform_all([(read_clip(corpus, clip), clip.about) for clip in batch])
+
+    keep_freed_memory()
+    return ordered_map(transform, _batches(clips))
+
+
+def _batches(clips: Sequence[Clip]) -> Iterator[list[Clip]]:
+    """Neighbouring clips of some seconds together: the fewer calls, the less threads wait for each other."""
+    batch: list[Clip] = []
+    for clip in clips:
+        batch.append(clip)
+        if sum(one.seconds for one in batch) >= _BATCH_SECONDS:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

@@ -17,7 +17,7 @@ PIECES = np.zeros((2, 100), dtype=np.float32)
 
 def extract(about: About, **config: bool) -> list[list[float]]:
     extractor = SpeakerAndGenderAndTextType.create(SpeakerAndGenderAndTextTypeConfig(**config), CORPUS)
-    features = extractor.extract(PIECES, about)
+    features = extractor.extract(PIECES, [about] * len(PIECES))
     assert features.dtype == np.float32
     assert features.shape == (2, *extractor.shape(100))
     return features.tolist()
