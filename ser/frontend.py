@@ -117,11 +117,8 @@ class FrontEnd:
         Returns:
             float32, shape (ceil(n_samples / piece_samples), piece_samples).
         """
-        if self.normalize:
-            peak = np.abs(samples).max()
-            samples = samples / peak if peak > 0 else samples
-        pieces = np.zeros((num_pieces(len(samples), self.piece_samples), self.piece_samples), dtype=np.float32)
-        pieces.reshape(-1)[: len(samples)] = samples
+        pieces = np.empty((num_pieces(len(samples), self.piece_samples), self.piece_samples), dtype=np.float32)
+        self._split(samples, pieces)
         return pieces
 
     def transform(self, samples: Samples, about: About) -> Features:
@@ -134,9 +131,12 @@ class FrontEnd:
         Returns:
             float32, shape (sum of the recordings' n_pieces, num_features), not standardised.
         """
-        split = [self.split(samples) for samples, _ in recordings]
-        pieces = np.concatenate(split)
-        about = [who for part, (_, who) in zip(split, recordings, strict=True) for _ in range(len(part))]
+        counts = [num_pieces(len(samples), self.piece_samples) for samples, _ in recordings]
+        pieces = np.empty((sum(counts), self.piece_samples), dtype=np.float32)
+        about: list[About] = []
+        for count, (samples, who) in zip(counts, recordings, strict=True):
+            self._split(samples, pieces[len(about) : len(about) + count])
+            about += [who] * count
         rows = np.empty((len(pieces), self.num_features), dtype=np.float32)
         for block, extractor in zip(self.blocks, self.extractors.values(), strict=True):
             rows[:, block.start : block.stop] = extractor.extract(pieces, about).reshape(len(pieces), -1)
@@ -181,6 +181,13 @@ class FrontEnd:
             return cls(settings["piece_samples"], normalize=settings["normalize"], extractors=extractors)
         except (KeyError, SerError) as error:
             raise DamagedError(f"{path} does not fit its settings: {error}") from error
+
+    def _split(self, samples: Samples, pieces: npt.NDArray[np.float32]) -> None:
+        """Writes a recording's pieces into contiguous rows; every pass over the samples counts."""
+        flat = pieces.reshape(-1)
+        peak = max(samples.max(), -samples.min()) if self.normalize else np.float32(1)
+        np.divide(samples, peak if peak > 0 else np.float32(1), out=flat[: len(samples)])
+        flat[len(samples) :] = 0
 
     def _lay_out(self) -> Iterable[Block]:
         start = 0

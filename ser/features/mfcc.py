@@ -173,8 +173,9 @@ class MFCC(FeatureExtractor[MFCCConfig]):
         at_once = max(1, _BLOCK_FRAMES // n_frames)
         for start in range(0, n_pieces, at_once):
             block = slice(start, start + at_once)
-            windowed = frames[block] * window
-            parts = scipy.fft.rfft(windowed.reshape(-1, config.window_samples), n=config.fft_length).view(np.float32)
+            windowed = np.zeros((len(frames[block]), n_frames, config.fft_length), dtype=np.float32)
+            np.multiply(frames[block], window, out=windowed[..., : config.window_samples])
+            parts = scipy.fft.rfft(windowed.reshape(-1, config.fft_length)).view(np.float32)
             squares = np.square(parts, out=parts)  # real and imaginary part in turns
             np.matmul(squares, filterbank, out=bands[block].reshape(-1, config.num_filters))
             if config.dc_elimination:
