@@ -1,0 +1,42 @@
+"""docs/extending.md is true: each of its files, added and nothing else touched, is known and works."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+_SECTION = re.compile(r"^## A[^`]*`(ser/[\w/]+\.py)`\n\n```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def test_the_files_of_the_documentation_are_all_that_it_takes(corpus_zip: Path, tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "ser", tmp_path / "ser", ignore=shutil.ignore_patterns("__pycache__"))
+    files = _SECTION.findall((ROOT / "docs" / "extending.md").read_text(encoding="utf-8"))
+    assert [Path(path).parent.name for path, _ in files] == ["features", "models", "corpora"]
+    for path, content in files:
+        assert not (tmp_path / path).exists()
+        (tmp_path / path).write_text(content, encoding="utf-8")
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+
+    def run(*command: str) -> str:
+        ended = subprocess.run(
+            [sys.executable, *command], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        assert ended.returncode == 0, ended.stderr
+        return ended.stdout
+
+    answer = json.loads(
+        run(
+            *("-m", "ser", "train", "--json", "--remote-url", str(corpus_zip)),
+            *("--dataset-feature-extract-methods", '{"ZeroCrossings": {"parts": 20}, "MFCC": {}}'),
+            *("--model-type", "KerasDeepClassifier", "--model-config", '{"epochs": 2}'),
+        )
+    )
+    assert answer["model_id"].startswith("KerasDeepClassifier-")
+    json.loads(run("-m", "ser", "predict", "--json", "--sample-name", answer["test_samples"][0]))
+    assert "SAVEE" in run("-c", "from ser.corpora import CORPORA; print(CORPORA.names())")
