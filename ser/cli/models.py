@@ -9,13 +9,13 @@ import typer
 from rich.table import Table
 
 from ser.bundle import Bundle, Manifest, find_bundle, list_models
-from ser.cli.options import AsJson, ModelSavePath, print_json, print_table
+from ser.cli.options import DEFAULT_MODEL_SAVE_PATH, AsJson, ModelSavePath, print_json, print_table
 from ser.errors import DamagedError
 
 
 def command(
     model_id: Annotated[str | None, typer.Argument(help="Show all of one model.")] = None,
-    model_save_path: ModelSavePath = Path("models"),
+    model_save_path: ModelSavePath = Path(DEFAULT_MODEL_SAVE_PATH),
     as_json: AsJson = False,
 ) -> None:
     """List the models, or show one whole and check that it is undamaged."""

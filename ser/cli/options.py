@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,7 @@ from rich.table import Table
 from ser.bundle import REPORT, Manifest, list_models
 from ser.errors import ConfigError, DamagedError, FieldViolation, NotFoundError
 
+DEFAULT_MODEL_SAVE_PATH = "models"
 ModelSavePath = Annotated[Path, typer.Option(help="Folder that models are saved into.", show_default=True)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -43,7 +45,14 @@ def print_model(folder: Path, metrics: Mapping[str, float], seconds: float) -> N
     typer.echo(f"model   {folder}")
     typer.echo(f"report  {folder / REPORT / 'report.html'}")
     typer.echo(f"took    {seconds:.0f} s")
-    typer.echo(f"next    ser predict --model-save-path {folder.parent} --model-id {folder.name} YOUR.wav")
+    store = "" if folder.parent == Path(DEFAULT_MODEL_SAVE_PATH) else f"--model-save-path {folder.parent} "
+    typer.echo(f"next    {_program()} predict {store}--model-id {folder.name} YOUR.wav")
+
+
+def _program() -> str:
+    """How this command line was called, so that a next command can be copied: `ser`, or a path to it."""
+    called = Path(sys.argv[0])
+    return "ser" if called.name != "ser" or shutil.which("ser") == str(called.absolute()) else str(called)
 
 
 def json_object(text: str, field: str) -> dict[str, Any]:

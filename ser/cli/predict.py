@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from ser.cli.options import AsJson, ModelSavePath, newest_model, print_json, print_table
+from ser.cli.options import DEFAULT_MODEL_SAVE_PATH, AsJson, ModelSavePath, newest_model, print_json, print_table
 from ser.errors import ConfigError, FieldViolation, SerError
 from ser.features import About
 from ser.predictor import Prediction, Predictor
@@ -20,7 +20,7 @@ def command(
         list[str] | None, typer.Option(help="One of the model's validation samples; may come several times.")
     ] = None,
     model_id: Annotated[str | None, typer.Option(help="Which model; by default the newest.")] = None,
-    model_save_path: ModelSavePath = Path("models"),
+    model_save_path: ModelSavePath = Path(DEFAULT_MODEL_SAVE_PATH),
     speaker: Annotated[str | None, typer.Option(help="Who speaks, for models that use it.")] = None,
     gender: Annotated[str | None, typer.Option(help="The speaker's gender, for models that use it.")] = None,
     text: Annotated[str | None, typer.Option(help="Which text is spoken, for models that use it.")] = None,

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ser.cli.options import json_object
+from ser.cli.options import DEFAULT_MODEL_SAVE_PATH, json_object
 from ser.config import parse
 from ser.errors import NotFoundError
 from ser.request import TrainRequest
@@ -15,7 +15,7 @@ from ser.request import TrainRequest
 DEFAULTS = {
     "remote_url": "embedded:",
     "data_path": "data",
-    "model_save_path": "models",
+    "model_save_path": DEFAULT_MODEL_SAVE_PATH,
     "model_type": "KerasDropoutClassifier",
 }
 """What a command line fills in where /train has no default."""

@@ -68,7 +68,7 @@ def test_progress_is_lines_on_standard_error_when_there_is_no_terminal(corpus_zi
         assert stage in ended.stderr
     assert "\x1b" not in ended.stderr + ended.stdout
     assert "report.html" in ended.stdout
-    assert "ser predict --model-save-path models --model-id KerasClassifier-" in ended.stdout
+    assert "ser predict --model-id KerasClassifier-" in ended.stdout
 
 
 def test_a_request_file_is_taken_and_flags_come_first(trained: tuple[Path, dict[str, object]]) -> None:
