@@ -57,7 +57,9 @@ class Manifest(pydantic.BaseModel):
     frontend: dict[str, Any]
     """Settings of the front-end; its arrays are in frontend.npz."""
     corpus: str
-    """Registered name of the corpus."""
+    """Registered name of the corpus whose naming the files follow."""
+    source: str
+    """Where the corpus came from."""
     corpus_sha256: str
     """Identifies names, labels and audio of the corpus."""
     training_samples: int

@@ -58,18 +58,25 @@ class Manifest(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 
     corpus: str
-    """Registered name of the corpus."""
+    """Registered name of the corpus whose naming the files follow."""
+    source: str
+    """Where it was first fetched from."""
     clips: tuple[Clip, ...]
     """Sorted by name."""
 
     @property
     def sha256(self) -> str:
         """Identifies names, labels and audio of the whole corpus."""
-        return fingerprint(self.model_dump())
+        return fingerprint(self.model_dump(exclude={"source"}))
 
 
-def prepare(folder: Path, report: Reporter) -> Manifest:
+def prepare(folder: Path, source: str, report: Reporter) -> Manifest:
     """Reads every audio file of a corpus folder and writes its manifest.
+
+    Args:
+        folder: The corpus folder.
+        source: Where it came from, for reports.
+        report: Told of each file.
 
     Raises:
         CorpusError: If the files are no known corpus, or two share a name.
@@ -99,7 +106,7 @@ def prepare(folder: Path, report: Reporter) -> Manifest:
             )
         )
         report(Progress("prepare", len(clips), len(paths), "clips"))
-    manifest = Manifest(corpus=corpus, clips=tuple(sorted(clips, key=lambda clip: clip.name)))
+    manifest = Manifest(corpus=corpus, source=source, clips=tuple(sorted(clips, key=lambda clip: clip.name)))
     write_json(folder / MANIFEST, manifest.model_dump())
     return manifest
 

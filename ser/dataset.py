@@ -119,7 +119,7 @@ class Dataset:
         folder = self.extract()
         with exclusive(folder):
             if force or not (folder / corpus_folder.MANIFEST).exists():
-                return corpus_folder.prepare(folder, self._report)
+                return corpus_folder.prepare(folder, self._source.description, self._report)
             return corpus_folder.load_manifest(folder)
 
     def load(
@@ -191,10 +191,10 @@ class Dataset:
     def _fetch(self, folder: Path) -> None:
         path = folder / ARCHIVE
         self._source.fetch(path, max_bytes=self._limits.max_download_bytes, report=self._report)
-        archive.check(path, self._limits, name=self.remote_url)
+        archive.check(path, self._limits, name=self._source.description)
         write_json(
             folder / _FACTS,
-            {"remote_url": self.remote_url, "sha256": sha256(path), "bytes": path.stat().st_size},
+            {"source": self._source.description, "sha256": sha256(path), "bytes": path.stat().st_size},
         )
 
     def _unpack(self, path: Path, folder: Path) -> None:

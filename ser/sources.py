@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import hashlib
 import re
 import shutil
 import urllib.parse
@@ -25,6 +26,11 @@ _RETRY = urllib3.Retry(total=5, connect=3, read=2, status=3, backoff_factor=0.5,
 
 class Source(abc.ABC):
     """Something that a corpus zip can be fetched from."""
+
+    @property
+    @abc.abstractmethod
+    def description(self) -> str:
+        """What to call it in messages and reports: neither passwords and tokens nor this machine's folders."""
 
     @abc.abstractmethod
     def identity(self) -> dict[str, Any]:
@@ -83,9 +89,15 @@ class HttpSource(Source):
 
     url: str
 
+    @property
+    def description(self) -> str:
+        """See `Source.description`."""
+        parts = urllib.parse.urlsplit(self.url)
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
     def identity(self) -> dict[str, Any]:
         """See `Source.identity`. A server is not asked again: `force` does that."""
-        return {"url": self.url}
+        return {"url": self.description, "sha256": hashlib.sha256(self.url.encode()).hexdigest()}
 
     def fetch(self, path: Path, *, max_bytes: int, report: Reporter) -> None:
         """See `Source.fetch`."""
@@ -97,22 +109,24 @@ class HttpSource(Source):
                 finally:
                     response.release_conn()
         except urllib3.exceptions.HTTPError as error:
-            raise DownloadError(f"{self.url}: {_reason(error)}") from error
+            raise DownloadError(f"{self.description}: {_reason(error)}") from error
 
     def _save(self, response: urllib3.BaseHTTPResponse, path: Path, max_bytes: int, report: Reporter) -> None:
         if response.status != 200:
-            raise DownloadError(f"{self.url}: expected a zip, the server answered {response.status} {response.reason}")
+            raise DownloadError(
+                f"{self.description}: expected a zip, the server answered {response.status} {response.reason}"
+            )
         announced = response.headers.get("Content-Length", "")
         total = int(announced) if announced.isdigit() else None
         if total is not None and total > max_bytes:
-            raise LimitError(f"{self.url}: expected at most {max_bytes} bytes, the server announces {total}")
+            raise LimitError(f"{self.description}: expected at most {max_bytes} bytes, the server announces {total}")
         done = 0
         with path.open("wb") as file:
             # urllib3 raises IncompleteRead when fewer bytes come than were announced.
             for chunk in response.stream(_CHUNK_BYTES, decode_content=True):
                 done += len(chunk)
                 if done > max_bytes:
-                    raise LimitError(f"{self.url}: expected at most {max_bytes} bytes, more are coming")
+                    raise LimitError(f"{self.description}: expected at most {max_bytes} bytes, more are coming")
                 file.write(chunk)
                 report(Progress("download", done, total, "bytes"))
 
@@ -132,6 +146,11 @@ class FileSource(Source):
     """A zip on this machine."""
 
     path: Path
+
+    @property
+    def description(self) -> str:
+        """See `Source.description`."""
+        return self.path.name
 
     def identity(self) -> dict[str, Any]:
         """See `Source.identity`.
@@ -160,6 +179,11 @@ class EmbeddedSource(Source):
 
     clips: int
     seed: int
+
+    @property
+    def description(self) -> str:
+        """See `Source.description`."""
+        return f"embedded corpus: {self.clips} synthetic clips, seed {self.seed}"
 
     def identity(self) -> dict[str, Any]:
         """See `Source.identity`."""

@@ -48,7 +48,7 @@ def _print(manifests: list[Manifest]) -> None:
         uar, accuracy = manifest.metrics["uar"], manifest.metrics["accuracy"]
         row = (
             manifest.model_id,
-            manifest.corpus,
+            manifest.source,
             str(recordings),
             f"{uar:.3f}",
             f"{accuracy:.3f}",

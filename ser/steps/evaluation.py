@@ -90,7 +90,7 @@ def _facts(model: Bundle) -> ReportFacts:
     return ReportFacts(
         model_id=manifest.model_id,
         model_type=manifest.model_type,
-        corpus=f"{manifest.corpus} ({held_out + manifest.training_samples} recordings)",
+        corpus=f"{manifest.source} ({held_out + manifest.training_samples} recordings, named as in {manifest.corpus})",
         protocol=(
             f"{VALIDATION_SHARE:.0%} of the files of each emotion, chosen by seed {manifest.random_state}, were held "
             f"out before anything was fitted: {held_out} files, against {manifest.training_samples} learnt from. All "

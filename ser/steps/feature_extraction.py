@@ -123,6 +123,7 @@ def _write(corpus: Path, manifest: Manifest, config: FeatureConfig, report: Repo
         folder / SETTINGS,
         {
             "corpus": manifest.corpus,
+            "source": manifest.source,
             "corpus_sha256": manifest.sha256,
             "config": feature_settings(config),
             "frontend": frontend.settings(),

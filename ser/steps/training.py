@@ -140,6 +140,7 @@ def _write(features: Path, config: TrainingConfig, report: Reporter, folder: Pat
         features=settings["config"],
         frontend=settings["frontend"],
         corpus=settings["corpus"],
+        source=settings["source"],
         corpus_sha256=settings["corpus_sha256"],
         training_samples=len(training.samples),
         validation_samples=held_out,

@@ -29,6 +29,7 @@ def test_a_bundle_holds_all_that_the_design_names(bundle: Bundle) -> None:
     assert names == {*FILES, "manifest.json", "report", "stamp.json"}
     manifest = bundle.manifest
     assert manifest.model_id == bundle.folder.name
+    assert (manifest.corpus, manifest.source) == ("EmoDB", "corpus.zip")
     assert manifest.training_samples + len(manifest.validation_samples) == CLIPS
     assert set(manifest.metrics) == {"accuracy", "uar", "macro_f1", "chance"}
     assert {len(curve) for curve in manifest.history.values()} == {8}

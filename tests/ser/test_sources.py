@@ -122,6 +122,14 @@ def test_too_much_is_refused_announced_or_not(server: str, path: str, tmp_path: 
         fetch(server + path, tmp_path, max_bytes=1_000)
 
 
+def test_passwords_and_tokens_of_an_address_are_never_told(server: str, tmp_path: Path) -> None:
+    url = server.replace("http://", "http://user:secret@") + "/missing?token=secret"
+    with pytest.raises(DownloadError) as caught:
+        fetch(url, tmp_path)
+    assert "secret" not in str(caught.value) + str(open_source(url).identity()) + open_source(url).description
+    assert f"{server}/missing" in str(caught.value)
+
+
 def test_an_address_that_does_not_answer_is_named(tmp_path: Path) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))

@@ -71,12 +71,12 @@ def test_progress_is_lines_on_standard_error_when_there_is_no_terminal(corpus_zi
     assert "ser predict --model-id KerasClassifier-" in ended.stdout
 
 
-def test_a_request_file_is_taken_and_flags_come_first(trained: tuple[Path, dict[str, object]]) -> None:
+def test_a_request_file_is_taken_and_flags_come_first(
+    trained: tuple[Path, dict[str, object]], corpus_zip: Path
+) -> None:
     folder, answer = trained
     body = {
-        "remote_url": str(
-            json.loads((next((folder / "data").glob("download/*/download.json"))).read_text())["remote_url"]
-        ),
+        "remote_url": str(corpus_zip),
         "data_path": "data",
         "model_save_path": "elsewhere",
         "model_type": "KerasClassifier",
