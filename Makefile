@@ -7,7 +7,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 CORPUS ?= embedded:
 
-.PHONY: help setup demo test check format lock compile clean
+.PHONY: help setup demo serve test check format lock proto compile clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +24,9 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 demo: setup ## Run the Kubeflow pipeline here, on the embedded corpus or on CORPUS=<zip or URL>
 	$(BIN)/ser pipeline run --remote-url '$(CORPUS)'
 
+serve: setup ## Serve the models: gRPC on 50051, HTTP on 5000 (settings: ser-server --help)
+	$(BIN)/ser-server
+
 test: setup ## Run the tests (SER_EMODB_ZIP=<zip> adds those that want the real corpus)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
@@ -32,10 +35,14 @@ check: setup ## Lint, type-check and compare the generated files with their sour
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/ser pipeline compile --check
+	$(BIN)/python proto/generate.py --check
 
 format: setup ## Let ruff rewrite what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+proto: setup ## Generate ser_api/v1/ from proto/ser/v1/ser.proto
+	$(BIN)/python proto/generate.py
 
 compile: setup ## Compile the pipelines into pipelines/compiled/
 	$(BIN)/ser pipeline compile

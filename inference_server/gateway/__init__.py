@@ -1,0 +1,1 @@
+"""HTTP for the RPCs, by the `google.api.http` annotations of the proto."""

@@ -1,0 +1,1 @@
+"""Generated from `proto/ser/v1/ser.proto`."""
