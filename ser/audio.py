@@ -17,7 +17,7 @@ import numpy.typing as npt
 import soundfile
 import soxr
 
-from ser.errors import AudioError, NotFoundError
+from ser.errors import AudioError, LimitError, NotFoundError
 
 SAMPLE_RATE_HZ = 16_000
 """The rate at which all features are computed; EmoDB's own."""
@@ -74,6 +74,7 @@ def decode(data: bytes, *, name: str = "audio", max_seconds: float = MAX_SECONDS
 
     Raises:
         AudioError: If it is refused; the message starts with `name`.
+        LimitError: If it is longer than `max_seconds`.
     """
     if not data:
         raise AudioError(f"{name}: expected a recording, got an empty file")
@@ -115,8 +116,9 @@ def _read_wave(data: bytes, name: str, max_seconds: float) -> Decoded | None:
     Several times as fast as libsndfile, which calls back into Python for every block of bytes.
 
     Raises:
-        AudioError: If a WAV of any kind is cut short, which libsndfile passes over, or is too long. A length of
-            0 or 0xFFFFFFFF is how programs that write into a pipe say that they do not know it.
+        AudioError: If a WAV of any kind is cut short, which libsndfile passes over. A length of 0 or 0xFFFFFFFF
+            is how programs that write into a pipe say that they do not know it.
+        LimitError: If it is too long.
     """
     if data[:4] != b"RIFF" or data[8:12] != b"WAVE":
         return None
@@ -146,7 +148,7 @@ def _read_wave(data: bytes, name: str, max_seconds: float) -> Decoded | None:
 
 def _check_length(samples: int, rate_hz: int, name: str, max_seconds: float) -> None:
     if samples > max_seconds * rate_hz:
-        raise AudioError(f"{name}: expected at most {max_seconds:g} s, got {samples / rate_hz:.1f} s")
+        raise LimitError(f"{name}: expected at most {max_seconds:g} s, got {samples / rate_hz:.1f} s")
 
 
 def _mix_down(samples: Samples) -> Samples:

@@ -24,7 +24,7 @@ import pydantic
 
 from ser.errors import ConfigError, DamagedError, FieldViolation, NotFoundError
 from ser.feature_set import FeatureSet
-from ser.files import fingerprint, read_json, sha256, write_json
+from ser.files import exclusive, fingerprint, partial, read_json, sha256, write_json
 from ser.frontend import FrontEnd, Standardiser, load_standardiser
 from ser.litert import LiteRTModel
 
@@ -173,6 +173,13 @@ def find_bundle(model_save_path: Path, model_id: str) -> Path:
         known = ", ".join(list_models(model_save_path)) or "none"
         raise NotFoundError(f"model_id: no model {model_id!r} in {model_save_path}; there is: {known}")
     return folder
+
+
+def delete_bundle(folder: Path) -> None:
+    """Deletes a model with its report: first out of sight, in one step, then from the disk."""
+    with exclusive(folder), partial(folder) as aside:
+        if folder.exists():  # else somebody else was first
+            folder.rename(aside)
 
 
 def list_models(model_save_path: Path) -> list[str]:

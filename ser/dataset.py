@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ser import archive, corpus_folder
+from ser.access import Access
 from ser.archive import Limits
 from ser.audio import Samples
 from ser.config import parse
@@ -57,6 +58,7 @@ class Dataset:
         remote_url: str,
         *,
         limits: Limits | None = None,
+        access: Access | None = None,
         report: Reporter = silent,
     ) -> None:
         """Names the folder and the source; touches neither.
@@ -65,15 +67,17 @@ class Dataset:
             data_path: Folder that everything is kept in; made when it is needed.
             remote_url: Where the corpus zip resides: http(s)://, file://, a path, or `embedded:`.
             limits: Sizes allowed.
+            access: Addresses allowed; by default all.
             report: Told of the progress of each stage.
 
         Raises:
             ConfigError: If `remote_url` is of no known form.
+            ForbiddenError: If `access` does not allow it.
         """
         config = DownloadConfig(data_path=os.fspath(data_path), remote_url=remote_url)
         self.data_path = Path(config.data_path)
         self.remote_url = config.remote_url
-        self._source = open_source(remote_url)
+        self._source = open_source(remote_url, access)
         self._limits = limits or Limits()
         self._report = report
         self._config = FeatureConfig()

@@ -22,6 +22,18 @@ class Code(enum.Enum):
     """A limit on size or number is passed."""
     DATA_LOSS = "data loss"
     """A file of SER's own making is missing or altered."""
+    PERMISSION_DENIED = "permission denied"
+    """A path or an address that this process must not touch."""
+    UNAUTHENTICATED = "unauthenticated"
+    """No proof, or a wrong one, of who asks."""
+    DEADLINE_EXCEEDED = "deadline exceeded"
+    """The caller's deadline passed before the work was done."""
+    CANCELLED = "cancelled"
+    """The caller, or somebody else, cancelled the work."""
+    UNAVAILABLE = "unavailable"
+    """The process that should answer is not there, or stopping; try again."""
+    INTERNAL = "internal"
+    """A defect of SER."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +99,7 @@ class CorpusError(SerError):
 
 
 class LimitError(SerError):
-    """A download or an archive is larger than allowed."""
+    """A recording, a download or an archive is larger than allowed."""
 
     code = Code.RESOURCE_EXHAUSTED
 
@@ -102,3 +114,9 @@ class TrainingError(SerError):
     """A training ended without a model that can be trusted."""
 
     code = Code.FAILED_PRECONDITION
+
+
+class ForbiddenError(SerError):
+    """A path outside the allowed folders, or an address that must not be fetched."""
+
+    code = Code.PERMISSION_DENIED

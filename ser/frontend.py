@@ -142,6 +142,10 @@ class FrontEnd:
             rows[:, block.start : block.stop] = extractor.extract(pieces, about).reshape(len(pieces), -1)
         return rows
 
+    def unknown(self, about: About) -> tuple[str, ...]:
+        """Which properties of `about` the features would use and cannot: not given, or not in the corpus."""
+        return tuple(name for extractor in self.extractors.values() for name in extractor.unknown(about))
+
     def settings(self) -> dict[str, Any]:
         """All but the arrays, as JSON; `load` takes it back."""
         return {

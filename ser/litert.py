@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,7 @@ from ser.native_log import without_chatter
 
 
 class LiteRTModel:
-    """A network from rows of features to class probabilities. Not to be shared between threads.
+    """A network from rows of features to class probabilities. Threads may share it: they take turns.
 
     Attributes:
         num_features: Columns it reads.
@@ -37,6 +38,7 @@ class LiteRTModel:
         self.num_features = int(inputs[0]["shape"][1])
         self.num_classes = int(outputs[0]["shape"][1])
         self._batch = 0
+        self._turn = threading.Lock()
 
     def __call__(self, rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Runs the network.
@@ -54,11 +56,12 @@ class LiteRTModel:
             raise DamagedError(f"model.tflite: expected rows of {self.num_features} features, got {rows.shape}")
         if not len(rows):
             return np.zeros((0, self.num_classes), dtype=np.float32)
-        if len(rows) != self._batch:
-            self._resize(len(rows))
-        self._interpreter.set_tensor(self._input, np.ascontiguousarray(rows, dtype=np.float32))
-        self._interpreter.invoke()
-        probabilities: npt.NDArray[np.float32] = self._interpreter.get_tensor(self._output)
+        with self._turn:
+            if len(rows) != self._batch:
+                self._resize(len(rows))
+            self._interpreter.set_tensor(self._input, np.ascontiguousarray(rows, dtype=np.float32))
+            self._interpreter.invoke()
+            probabilities: npt.NDArray[np.float32] = self._interpreter.get_tensor(self._output)
         return probabilities
 
     def _resize(self, batch: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,12 +40,16 @@ class Prediction:
     pieces: tuple[Piece, ...]
     ground_truth: str | None = None
     """The label, where it is known."""
+    unknown: tuple[str, ...] = ()
+    """Which of speaker, gender and text the model would use and did not know: their features were zero."""
 
     def to_json(self) -> dict[str, Any]:
-        """As a JSON object; an unknown ground truth is left out."""
+        """As a JSON object; an unknown ground truth is left out, and an empty `unknown`."""
         content = asdict(self)
         if self.ground_truth is None:
             del content["ground_truth"]
+        if not self.unknown:
+            del content["unknown"]
         return content
 
 
@@ -74,6 +78,7 @@ class Predictor:
         *,
         about: About | None = None,
         name: str | None = None,
+        max_seconds: float = audio.MAX_SECONDS,
     ) -> Prediction:
         """Predicts a recording.
 
@@ -81,20 +86,33 @@ class Predictor:
             recording: A file's path, or the bytes of one: WAV, FLAC, OGG or MP3, any rate and channels.
             about: Who speaks and what is said, for models that use it; unknown values count as nothing known.
             name: What to call it, by default the file's name.
+            max_seconds: Longest recording taken, in seconds.
 
         Raises:
             NotFoundError: If there is no such file.
             AudioError: If it cannot be decoded, or holds nothing to analyse.
+            LimitError: If it is longer than `max_seconds`.
         """
         if isinstance(recording, bytes):
             name = name or "audio"
-            samples = audio.decode(recording, name=name).samples
+            samples = audio.decode(recording, name=name, max_seconds=max_seconds).samples
         else:
             name = name or Path(recording).name
-            samples = audio.read(Path(recording)).samples
-        rows = self.bundle.frontend.transform(samples, about or About())
-        seconds = len(samples) / audio.SAMPLE_RATE_HZ
-        return self._prediction(name, rows, seconds)
+            samples = audio.read(Path(recording), max_seconds=max_seconds).samples
+        return self.predict_samples(samples, about=about or About(), name=name)
+
+    def predict_samples(self, samples: audio.Samples, *, about: About, name: str) -> Prediction:
+        """Predicts what is decoded already.
+
+        Args:
+            samples: float32, shape (n_samples,), n_samples > 0, at `ser.audio.SAMPLE_RATE_HZ`.
+            about: Who speaks and what is said.
+            name: What to call it.
+        """
+        frontend = self.bundle.frontend
+        rows = frontend.transform(samples, about)
+        prediction = self._prediction(name, rows, len(samples) / audio.SAMPLE_RATE_HZ)
+        return replace(prediction, unknown=frontend.unknown(about))
 
     def predict_sample(self, sample_name: str) -> Prediction:
         """Predicts one of the recordings that were held out of training.

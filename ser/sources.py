@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import abc
+import contextlib
 import hashlib
 import re
 import shutil
 import urllib.parse
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import urllib3
 
+from ser.access import SCHEMES, Access
 from ser.errors import ConfigError, DownloadError, FieldViolation, LimitError
 from ser.progress import Progress, Reporter
 from ser.synthesis import synthesise_corpus
@@ -36,6 +38,14 @@ class Source(abc.ABC):
     def identity(self) -> dict[str, Any]:
         """What says, without fetching, whether it still is what was fetched before; JSON-serialisable."""
 
+    def check(self) -> None:
+        """Refuses, before anything is fetched, what would be refused then; may ask the network for an address.
+
+        Raises:
+            ForbiddenError: If the address must not be fetched.
+        """
+        return
+
     @abc.abstractmethod
     def fetch(self, path: Path, *, max_bytes: int, report: Reporter) -> None:
         """Writes the zip to a new file.
@@ -46,22 +56,31 @@ class Source(abc.ABC):
         """
 
 
-def open_source(remote_url: str) -> Source:
+def open_source(remote_url: str, access: Access | None = None) -> Source:
     """The source that an address names.
 
     Args:
         remote_url: `http://` or `https://`, `file://`, a path, or `embedded:` optionally followed by
             `?clips=N&seed=S`.
+        access: What may be fetched, by default everything.
 
     Raises:
         ConfigError: If the address is of none of these forms.
+        ForbiddenError: If its scheme is not allowed; hosts are checked when they are connected to.
     """
-    parts = urllib.parse.urlsplit(remote_url)
+    access = access or Access()
+    try:
+        parts = urllib.parse.urlsplit(remote_url)
+        parts.port  # noqa: B018 - raises where it is no number
+    except ValueError as error:
+        raise _refused(remote_url, f"an address ({error})") from None
+    if parts.scheme in {*SCHEMES, ""}:
+        access.check_scheme(parts.scheme or "file")
     match parts.scheme:
         case "http" | "https":
             if not parts.hostname:
                 raise _refused(remote_url, "a host behind the scheme")
-            return HttpSource(remote_url)
+            return HttpSource(remote_url, access)
         case "file":
             return FileSource(Path(urllib.parse.unquote(parts.path)))
         case "embedded":
@@ -88,6 +107,7 @@ class HttpSource(Source):
     """A zip behind an HTTP address; redirects are followed, passing faults are tried again."""
 
     url: str
+    access: Access = field(default_factory=Access)
 
     @property
     def description(self) -> str:
@@ -99,10 +119,16 @@ class HttpSource(Source):
         """See `Source.identity`. A server is not asked again: `force` does that."""
         return {"url": self.description, "sha256": hashlib.sha256(self.url.encode()).hexdigest()}
 
+    def check(self) -> None:
+        """See `Source.check`. A host that cannot be found is told of by `fetch`."""
+        parts = urllib.parse.urlsplit(self.url)
+        with contextlib.suppress(OSError):
+            self.access.resolve(str(parts.hostname), parts.port or {"http": 80, "https": 443}[parts.scheme])
+
     def fetch(self, path: Path, *, max_bytes: int, report: Reporter) -> None:
         """See `Source.fetch`."""
         try:
-            with urllib3.PoolManager(retries=_RETRY, timeout=_TIMEOUT) as pool:
+            with self.access.pool(retries=_RETRY, timeout=_TIMEOUT) as pool:
                 response = pool.request("GET", self.url, preload_content=False, headers={"User-Agent": "ser"})
                 try:
                     self._save(response, path, max_bytes, report)

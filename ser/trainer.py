@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ser.access import Access
+from ser.archive import Limits
 from ser.bundle import REPORT, Bundle
 from ser.config import parse
 from ser.dataset import Dataset
@@ -90,15 +92,27 @@ class TrainResult:
         return asdict(self)
 
 
-def run(request: TrainRequest, *, report: Reporter = silent) -> TrainResult:
+def run(
+    request: TrainRequest,
+    *,
+    report: Reporter = silent,
+    limits: Limits | None = None,
+    access: Access | None = None,
+) -> TrainResult:
     """Runs all four steps in this process.
+
+    Args:
+        request: What to train.
+        report: Told of the progress.
+        limits: Sizes of the corpus allowed.
+        access: Addresses allowed; by default all.
 
     Raises:
         SerError: As the steps do.
     """
     started = time.monotonic()
     force = request.dataset_force
-    dataset = Dataset(request.data_path, request.remote_url, report=report)
+    dataset = Dataset(request.data_path, request.remote_url, limits=limits, access=access, report=report)
     dataset.download(force=force)
     dataset.extract(force=force)
     dataset.load(request.dataset_load_split_at, request.dataset_load_normalize, force=force)

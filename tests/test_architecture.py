@@ -10,14 +10,26 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-OURS = {"ser", "components", "pipelines", "inference_server", "benchmarks", "tests"}
+OURS = {"ser", "ser_api", "ser_client", "components", "pipelines", "inference_server", "benchmarks", "tests"}
 ALLOWED = {
     "ser": {"ser"},
     "components": {"components", "ser"},
     "pipelines": {"pipelines", "components", "ser"},
-    "inference_server": {"inference_server", "ser"},
+    "ser_api": {"ser_api"},
+    "ser_client": {"ser_client", "ser_api", "ser"},
+    "inference_server": {"inference_server", "ser_api", "ser"},
 }
-FORBIDDEN_IN_SER = {"kfp", "grpc", "flask", "fastapi", "aiohttp", "http.server"}
+FORBIDDEN_IN_SER = {
+    "kfp",
+    "grpc",
+    "google.protobuf",
+    "starlette",
+    "uvicorn",
+    "flask",
+    "fastapi",
+    "aiohttp",
+    "http.server",
+}
 
 
 def imported(path: Path) -> set[str]:
@@ -47,7 +59,18 @@ def test_ser_knows_no_pipeline_engine_and_no_protocol() -> None:
         assert not tops & FORBIDDEN_IN_SER, f"{path.relative_to(ROOT)} imports {tops & FORBIDDEN_IN_SER}"
 
 
-@pytest.mark.parametrize("module", ["ser.predictor", "ser.request", "ser.cli.main", "ser.dataset", "pipelines.cli"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        "ser.predictor",
+        "ser.request",
+        "ser.cli.main",
+        "ser.dataset",
+        "pipelines.cli",
+        "inference_server.worker",
+        "inference_server.supervisor",
+    ],
+)
 def test_light_modules_import_nothing_heavy(module: str) -> None:
     heavy = ("tensorflow", "keras", "librosa", "kfp", "matplotlib", "sklearn", "numba")
     code = f"import sys, {module}; print([name for name in {heavy!r} if name in sys.modules])"

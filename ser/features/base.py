@@ -62,6 +62,10 @@ class FeatureExtractor(abc.ABC, Generic[ConfigT]):
     def shape(self, piece_samples: int) -> tuple[int, ...]:
         """The shape of one piece's features when pieces have this many samples."""
 
+    def unknown(self, about: About) -> list[str]:  # noqa: ARG002 - for those that use it
+        """Which properties of `about` these features would use and cannot: not given, or not in the corpus."""
+        return []
+
     @abc.abstractmethod
     def extract(self, pieces: npt.NDArray[np.float32], about: Sequence[About]) -> npt.NDArray[np.float32]:
         """The features of pieces, of one recording or of several.

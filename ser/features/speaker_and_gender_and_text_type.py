@@ -52,6 +52,10 @@ class SpeakerAndGenderAndTextType(FeatureExtractor[SpeakerAndGenderAndTextTypeCo
         """See `FeatureExtractor.shape`."""
         return (sum(len(known) for known in self.arrays.values()),)
 
+    def unknown(self, about: About) -> list[str]:
+        """See `FeatureExtractor.unknown`."""
+        return [name for name, known in self.arrays.items() if (getattr(about, name) or "") not in known]
+
     def extract(self, pieces: npt.NDArray[np.float32], about: Sequence[About]) -> npt.NDArray[np.float32]:
         """See `FeatureExtractor.extract`."""
         blocks = []

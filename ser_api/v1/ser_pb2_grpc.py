@@ -118,8 +118,9 @@ class SpeechEmotionRecognitionServicer:
 
     def StreamPredict(self, request_iterator, context):
         """Predicts while somebody speaks: takes PCM as it comes, answers each window as soon as it is full. The first
-        message is the configuration, all others are samples. Over HTTP a WebSocket: the first message is the
-        configuration as JSON, samples are binary messages, answers are JSON.
+        message is the configuration, all others are samples. Over HTTP a WebSocket: text messages are StreamPredictRequest
+        as JSON, first `{"config": {…}}`; binary messages are samples; an empty text message says that no more will come.
+        Answers are JSON; an error is `{"error": {…}}` before the close.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

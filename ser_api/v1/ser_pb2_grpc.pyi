@@ -55,8 +55,9 @@ class SpeechEmotionRecognitionStub:
     """Predicts the emotion of one of the model's validation samples, of a recording, or of several recordings."""
     StreamPredict: _grpc.StreamStreamMultiCallable[_ser_pb2.StreamPredictRequest, _ser_pb2.StreamPredictResponse]
     """Predicts while somebody speaks: takes PCM as it comes, answers each window as soon as it is full. The first
-    message is the configuration, all others are samples. Over HTTP a WebSocket: the first message is the
-    configuration as JSON, samples are binary messages, answers are JSON.
+    message is the configuration, all others are samples. Over HTTP a WebSocket: text messages are StreamPredictRequest
+    as JSON, first `{"config": {…}}`; binary messages are samples; an empty text message says that no more will come.
+    Answers are JSON; an error is `{"error": {…}}` before the close.
     """
     StartTraining: _grpc.UnaryUnaryMultiCallable[_ser_pb2.TrainRequest, _ser_pb2.TrainingJob]
     """Puts a training into the queue and answers at once."""
@@ -88,8 +89,9 @@ class SpeechEmotionRecognitionAsyncStub(SpeechEmotionRecognitionStub):
     """Predicts the emotion of one of the model's validation samples, of a recording, or of several recordings."""
     StreamPredict: _aio.StreamStreamMultiCallable[_ser_pb2.StreamPredictRequest, _ser_pb2.StreamPredictResponse]  # type: ignore[assignment]
     """Predicts while somebody speaks: takes PCM as it comes, answers each window as soon as it is full. The first
-    message is the configuration, all others are samples. Over HTTP a WebSocket: the first message is the
-    configuration as JSON, samples are binary messages, answers are JSON.
+    message is the configuration, all others are samples. Over HTTP a WebSocket: text messages are StreamPredictRequest
+    as JSON, first `{"config": {…}}`; binary messages are samples; an empty text message says that no more will come.
+    Answers are JSON; an error is `{"error": {…}}` before the close.
     """
     StartTraining: _aio.UnaryUnaryMultiCallable[_ser_pb2.TrainRequest, _ser_pb2.TrainingJob]  # type: ignore[assignment]
     """Puts a training into the queue and answers at once."""
@@ -136,8 +138,9 @@ class SpeechEmotionRecognitionServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_ser_pb2.StreamPredictResponse], _abc.AsyncIterator[_ser_pb2.StreamPredictResponse]]:
         """Predicts while somebody speaks: takes PCM as it comes, answers each window as soon as it is full. The first
-        message is the configuration, all others are samples. Over HTTP a WebSocket: the first message is the
-        configuration as JSON, samples are binary messages, answers are JSON.
+        message is the configuration, all others are samples. Over HTTP a WebSocket: text messages are StreamPredictRequest
+        as JSON, first `{"config": {…}}`; binary messages are samples; an empty text message says that no more will come.
+        Answers are JSON; an error is `{"error": {…}}` before the close.
         """
 
     @_abc_1.abstractmethod

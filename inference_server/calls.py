@@ -1,0 +1,182 @@
+"""What every call goes through, whichever protocol it came by: who calls, how many at once, how long, what to log."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+import re
+import secrets
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from inference_server import metrics
+from inference_server.failures import (
+    DeadlineError,
+    DefectError,
+    OverloadedError,
+    StoppingError,
+    UnauthenticatedError,
+    grpc_code,
+)
+from inference_server.settings import Settings
+from ser.errors import Code, SerError
+
+_REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
+logger = logging.getLogger("ser.calls")
+
+
+@dataclass
+class Call:
+    """One call under way."""
+
+    rpc: str
+    """The RPC's name."""
+    protocol: str
+    """grpc or http."""
+    request_id: str
+    """Set by the caller, or made here; in the answer and in the log."""
+    deadline: float
+    """Until when an answer is of use, as `time.monotonic`."""
+    ended: bool = False
+    """Whether nobody waits any more; work in a thread looks here."""
+    facts: dict[str, object] = field(default_factory=dict)
+    """What else to log."""
+
+    def check(self) -> None:
+        """Ends work that nobody waits for.
+
+        Raises:
+            DeadlineError: If the deadline has passed or the caller is gone.
+        """
+        if self.ended or time.monotonic() > self.deadline:
+            raise DeadlineError("the deadline passed before the work was done")
+
+
+class Calls:
+    """The calls of one worker."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._tokens = _read_tokens(settings.token_file) if settings.token_file else None
+        self._short = self._long = 0
+        self.stopping = asyncio.Event()
+        """Set when the server is to stop; calls that wait for something end then."""
+
+    def authorise(self, authorization: str | None) -> None:
+        """Compares a bearer token with all that are allowed, in constant time.
+
+        Raises:
+            UnauthenticatedError: If there is none, or a wrong one.
+        """
+        if self._tokens is None:
+            return
+        scheme, _, token = (authorization or "").partition(" ")
+        given = token.strip().encode() if scheme.lower() == "bearer" else b""
+        matches = [hmac.compare_digest(given, known) for known in self._tokens]
+        if not any(matches):
+            what = "a wrong one" if given else "none"
+            raise UnauthenticatedError(f"expected a bearer token (authorization: Bearer …), got {what}")
+
+    @asynccontextmanager
+    async def enter(
+        self,
+        rpc: str,
+        protocol: str,
+        *,
+        request_id: str,
+        authorization: str | None,
+        seconds: float | None = None,
+        long: bool = False,
+    ) -> AsyncIterator[Call]:
+        """Lets a call in, or refuses it at once; what it raises leaves as a `SerError`.
+
+        Args:
+            rpc: Its name.
+            protocol: grpc or http.
+            request_id: As `request_id` made it.
+            authorization: The header of that name.
+            seconds: How long the caller waits; None for ever.
+            long: Whether it stays open: a training, a stream.
+
+        Raises:
+            SerError: Of the call, or because it is refused.
+        """
+        started = time.monotonic()
+        limit = float("inf") if long else self._settings.max_call_seconds
+        call = Call(rpc, protocol, request_id, started + min(limit, float("inf") if seconds is None else seconds))
+        kind, code = "long" if long else "short", Code.INTERNAL.name
+        metrics.IN_FLIGHT.labels(kind).inc()
+        self._add(long, 1)
+        try:
+            if self.stopping.is_set():
+                raise StoppingError("the server is stopping; try again")
+            self.authorise(authorization)
+            self._admit(long)
+            yield call
+            code = "OK"
+        except asyncio.CancelledError:
+            code = Code.CANCELLED.name
+            raise
+        except TimeoutError:
+            code = Code.DEADLINE_EXCEEDED.name
+            raise DeadlineError("the deadline passed before the work was done") from None
+        except SerError as error:
+            code = grpc_code(error).name
+            call.facts["error"] = str(error)
+            raise
+        except Exception as error:
+            logger.exception("defect", extra={"request_id": call.request_id, "rpc": rpc})
+            raise DefectError(call.request_id) from error
+        finally:
+            call.ended = True
+            self._add(long, -1)
+            metrics.IN_FLIGHT.labels(kind).dec()
+            self._tell(call, code, time.monotonic() - started)
+
+    def _add(self, long: bool, number: int) -> None:
+        if long:
+            self._long += number
+        else:
+            self._short += number
+
+    def _admit(self, long: bool) -> None:
+        under_way, allowed, name = (
+            (self._long, self._settings.max_streams, "SER_MAX_STREAMS")
+            if long
+            else (self._short, self._settings.max_calls, "SER_MAX_CALLS")
+        )
+        if under_way > allowed:
+            raise OverloadedError(f"{under_way} calls at once, at most {allowed} are taken ({name}); try again later")
+
+    @staticmethod
+    def _tell(call: Call, code: str, seconds: float) -> None:
+        metrics.CALLS.labels(call.rpc, call.protocol, code).inc()
+        metrics.SECONDS.labels(call.rpc, call.protocol).observe(seconds)
+        level = logging.ERROR if code in ("INTERNAL", "DATA_LOSS") else logging.INFO
+        if logger.isEnabledFor(level):
+            extra = {
+                "rpc": call.rpc,
+                "protocol": call.protocol,
+                "code": code,
+                "ms": round(seconds * 1e3, 2),
+                "request_id": call.request_id,
+                **call.facts,
+            }
+            logger.log(level, "call", extra=extra)
+
+
+def request_id(given: str | None) -> str:
+    """The caller's request id if it is one (up to 128 visible ASCII characters), else a new one."""
+    return given if given and _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+
+
+def _read_tokens(path: Path) -> list[bytes]:
+    tokens = [line.strip().encode() for line in path.read_text(encoding="utf-8").splitlines()]
+    found = [token for token in tokens if token and not token.startswith(b"#")]
+    if not found:
+        raise ValueError(f"token_file: expected at least one token in {path}, a line each")
+    return found

@@ -1,0 +1,209 @@
+"""Between the API's messages and what the library speaks: one direction a function, no decisions."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from google.protobuf import json_format
+from google.protobuf.message import Message
+from google.protobuf.struct_pb2 import Struct
+from google.protobuf.timestamp_pb2 import Timestamp
+from google.protobuf.unknown_fields import UnknownFieldSet
+
+from inference_server.failures import STATUSES, JobFailedError
+from inference_server.jobs.store import Job
+from ser.bundle import TFLITE, Bundle, Manifest
+from ser.errors import Code, FieldViolation
+from ser.features import About
+from ser.predictor import Piece, Prediction
+from ser.streaming import Window
+from ser_api.v1 import ser_pb2
+
+
+def unknown_fields(message: Message) -> list[FieldViolation]:
+    """The fields of a binary message that the API does not have, by number."""
+    name = message.DESCRIPTOR.name
+    found = [
+        FieldViolation(f"#{unknown.field_number}", f"unknown field; {name} has no field of this number")
+        for unknown in UnknownFieldSet(message)  # type: ignore[attr-defined]  # the stubs lack __iter__
+    ]
+    for field in message.DESCRIPTOR.fields:
+        if field.message_type is None or field.message_type.file.package != "ser.v1":
+            continue
+        if field.message_type.GetOptions().map_entry:
+            continue
+        value = getattr(message, field.name)
+        children = value if field.is_repeated else [value] if message.HasField(field.name) else []
+        for child in children:
+            found += [FieldViolation(f"{field.name}.{one.field}", one.description) for one in unknown_fields(child)]
+    return found
+
+
+def train_fields(request: ser_pb2.TrainRequest) -> dict[str, Any]:
+    """The fields that were set, under the names of `ser.request.TrainRequest`."""
+    fields: dict[str, Any] = {}
+    for descriptor, value in request.ListFields():
+        match descriptor.name:
+            case "detach":
+                continue
+            case "dataset_feature_extract_methods":
+                fields[descriptor.name] = {name: _plain(config) for name, config in value.items()}
+            case "model_config":
+                fields[descriptor.name] = _plain(value)
+            case name:
+                fields[name] = value
+    return fields
+
+
+def train_request(fields: Mapping[str, Any]) -> ser_pb2.TrainRequest:
+    """A request as it was understood, defaults filled in."""
+    known = {**fields, "dataset_load_split_at": str(fields["dataset_load_split_at"])}
+    return json_format.ParseDict(known, ser_pb2.TrainRequest())
+
+
+def about(message: ser_pb2.PredictRequest | ser_pb2.Clip | ser_pb2.StreamConfig) -> About:
+    """What is known of who speaks; an empty string is nothing known."""
+    return About(message.speaker or None, message.gender or None, message.text or None)
+
+
+def predict_response(prediction: Prediction, model: Bundle) -> ser_pb2.PredictResponse:
+    """The answer about one recording."""
+    return ser_pb2.PredictResponse(
+        sample_name=prediction.sample_name,
+        ground_truth=prediction.ground_truth,
+        prediction=prediction.prediction,
+        probabilities=prediction.probabilities,
+        pieces=_pieces(prediction.pieces),
+        unknown=prediction.unknown,
+        model=identity(model),
+    )
+
+
+def predict_response_of_clips(predictions: Sequence[Prediction], model: Bundle) -> ser_pb2.PredictResponse:
+    """The answer about several recordings."""
+    return ser_pb2.PredictResponse(
+        predictions=[
+            ser_pb2.ClipPrediction(
+                name=prediction.sample_name,
+                prediction=prediction.prediction,
+                probabilities=prediction.probabilities,
+                pieces=_pieces(prediction.pieces),
+                unknown=prediction.unknown,
+            )
+            for prediction in predictions
+        ],
+        model=identity(model),
+    )
+
+
+def stream_response(window: Window, model: Bundle | None) -> ser_pb2.StreamPredictResponse:
+    """The answer about one window; with the model's identity in the first."""
+    prediction = window.prediction
+    return ser_pb2.StreamPredictResponse(
+        start_seconds=window.start_seconds,
+        end_seconds=window.end_seconds,
+        prediction=prediction.prediction if prediction else "",
+        probabilities=prediction.probabilities if prediction else {},
+        silence=prediction is None,
+        model=identity(model) if model else None,
+    )
+
+
+def identity(bundle: Bundle) -> ser_pb2.ModelIdentity:
+    """Says which model answered."""
+    manifest = bundle.manifest
+    return ser_pb2.ModelIdentity(
+        model_id=manifest.model_id,
+        model_type=manifest.model_type,
+        sha256=manifest.files[TFLITE],
+        created=_moment(manifest.created),
+    )
+
+
+def train_response(job: Job) -> ser_pb2.TrainResponse:
+    """What a job made.
+
+    Raises:
+        JobFailedError: If it failed.
+    """
+    if job.error is not None:
+        violations = [FieldViolation(one["field"], one["description"]) for one in job.error["violations"]]
+        raise JobFailedError(Code[job.error["code"]], job.error["message"], violations)
+    return ser_pb2.TrainResponse(**(job.result or {}), job_id=job.job_id)
+
+
+def training_job(job: Job) -> ser_pb2.TrainingJob:
+    """A job as it stands."""
+    return ser_pb2.TrainingJob(
+        job_id=job.job_id,
+        state=ser_pb2.TrainingJob.State.Value(job.state.value),
+        progress=ser_pb2.TrainingProgress(**job.progress) if job.progress else None,
+        result=train_response(job) if job.result else None,
+        error=_job_error(job.error) if job.error else None,
+        request=train_request(job.request),
+        created=_seconds(job.created),
+        started=_seconds(job.started),
+        ended=_seconds(job.ended),
+        ahead=job.ahead,
+    )
+
+
+def model_summary(manifest: Manifest) -> ser_pb2.ModelSummary:
+    """A model in a line."""
+    return ser_pb2.ModelSummary(
+        model_id=manifest.model_id,
+        model_type=manifest.model_type,
+        created=_moment(manifest.created),
+        classes=manifest.classes,
+        metrics=manifest.metrics,
+    )
+
+
+def model(bundle: Bundle) -> ser_pb2.Model:
+    """All that a model says of itself."""
+    manifest = bundle.manifest
+    return ser_pb2.Model(
+        model_id=manifest.model_id,
+        model_type=manifest.model_type,
+        created=_moment(manifest.created),
+        classes=manifest.classes,
+        metrics=manifest.metrics,
+        validation_samples=manifest.validation_samples,
+        manifest=json_format.ParseDict(manifest.model_dump(mode="json"), Struct()),
+        has_report=bundle.report.is_dir(),
+    )
+
+
+def _pieces(pieces: Sequence[Piece]) -> list[ser_pb2.Piece]:
+    return [
+        ser_pb2.Piece(
+            start_seconds=piece.start_seconds, end_seconds=piece.end_seconds, probabilities=piece.probabilities
+        )
+        for piece in pieces
+    ]
+
+
+def _job_error(error: Mapping[str, Any]) -> ser_pb2.JobError:
+    code = STATUSES[Code[error["code"]]][0].value[0]
+    violations = [ser_pb2.FieldViolation(**violation) for violation in error["violations"]]
+    return ser_pb2.JobError(code=code, message=error["message"], violations=violations)
+
+
+def _plain(struct: Struct) -> dict[str, Any]:
+    return dict(json_format.MessageToDict(struct))
+
+
+def _moment(text: str) -> Timestamp:
+    moment = Timestamp()
+    moment.FromDatetime(datetime.datetime.fromisoformat(text))
+    return moment
+
+
+def _seconds(seconds: float | None) -> Timestamp | None:
+    if seconds is None:
+        return None
+    moment = Timestamp()
+    moment.FromMicroseconds(round(seconds * 1e6))
+    return moment

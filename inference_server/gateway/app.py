@@ -1,0 +1,301 @@
+"""The gateway: an ASGI application whose routes are the proto's. A new RPC needs no code here."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+from google.api import httpbody_pb2
+from google.protobuf.descriptor import ServiceDescriptor
+from google.protobuf.message import Message
+from starlette.datastructures import Headers
+
+from inference_server import metrics
+from inference_server.calls import Call, Calls, request_id
+from inference_server.failures import http_status, retry_after, to_status
+from inference_server.gateway.json_messages import to_json
+from inference_server.gateway.openapi import openapi
+from inference_server.gateway.requests import GoneError, read_request
+from inference_server.gateway.routes import Route, routes
+from inference_server.gateway.sockets import serve_socket
+from inference_server.grpc_server import LONG, REQUEST_ID
+from inference_server.jobs.store import JobStore
+from inference_server.settings import Settings
+from ser.errors import ForbiddenError, NotFoundError, SerError
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+_SECONDS_BETWEEN_SIGNS_OF_LIFE = 15.0
+_PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; connect-src 'self'"
+_JSON = "application/json"
+
+
+class MethodNotAllowedError(NotFoundError):
+    """A path that is there, by a verb that it does not have."""
+
+    http_status = 405
+
+    def __init__(self, path: str, allowed: str) -> None:
+        super().__init__(f"{path} takes {allowed}")
+        self.headers = {"allow": allowed}
+
+
+@dataclass(frozen=True)
+class _Answer:
+    body: bytes
+    content_type: str = _JSON
+    status: int = 200
+    headers: Mapping[str, str] | None = None
+
+
+class Gateway:
+    """HTTP and WebSocket for a service."""
+
+    def __init__(
+        self, descriptor: ServiceDescriptor, service: object, calls: Calls, jobs: JobStore, settings: Settings
+    ) -> None:
+        self._service = service
+        self._calls = calls
+        self._jobs = jobs
+        self._settings = settings
+        self._literal: dict[str, dict[str, Route]] = {}
+        self._patterns: list[tuple[re.Pattern[str], Route]] = []
+        for route in routes(descriptor):
+            if route.variables:
+                self._patterns.append((_pattern(route.path), route))
+            else:
+                self._literal.setdefault(route.path, {})[route.verb] = route
+        self._openapi = json.dumps(openapi(descriptor)).encode()
+        self._page = (files("inference_server.gateway") / "page.html").read_bytes()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        given = request_id(Headers(scope=scope).get(REQUEST_ID))
+        if scope["type"] == "websocket":
+            await self._socket(scope, receive, send, given)
+        elif scope["type"] == "http":
+            try:
+                answer = self._own(scope) or await self._rpc(scope, receive, send, given)
+            except SerError as error:
+                answer = _failure(error, given)
+            if answer is not None:
+                await _respond(send, answer, given)
+
+    def _own(self, scope: Scope) -> _Answer | None:
+        """The answers that are no RPC's."""
+        path, verb = scope["path"], scope["method"]
+        if path not in ("/", "/healthz", "/readyz", "/metrics", "/openapi.json"):
+            return None
+        if verb not in ("GET", "HEAD"):
+            raise MethodNotAllowedError(path, "GET, HEAD")
+        match path:
+            case "/healthz":
+                return _Answer(b'{"status": "alive"}')
+            case "/readyz":
+                stopping = self._calls.stopping.is_set()
+                return _Answer(b'{"status": "stopping"}', status=503) if stopping else _Answer(b'{"status": "ready"}')
+            case "/metrics":
+                self._calls.authorise(Headers(scope=scope).get("authorization"))
+                return _Answer(metrics.exposition(self._jobs), metrics.CONTENT_TYPE)
+            case "/openapi.json":
+                return _Answer(self._openapi)
+        return _Answer(
+            self._page,
+            "text/html; charset=utf-8",
+            headers={"content-security-policy": f"{_PAGE_POLICY}; script-src 'unsafe-inline'"},
+        )
+
+    async def _rpc(self, scope: Scope, receive: Receive, send: Send, given: str) -> _Answer | None:
+        """The answer of an RPC; None if it was sent already, or if nobody is there to take it."""
+        route, variables = self._route(scope["path"], scope["method"])
+        method = getattr(self._service, route.rpc.name)
+
+        async def unary() -> _Answer | None:
+            async with self._enter(route, scope, given) as call:
+                request = await read_request(route, variables, scope, receive, self._settings)
+                answer: _Answer = await _while_connected(lambda: self._answer(method, request, call), receive)
+                return answer
+
+        async def events() -> None:
+            async with self._enter(route, scope, given) as call:
+                request = await read_request(route, variables, scope, receive, self._settings)
+                await _while_connected(lambda: _send_events(method(request, call), send, given), receive)
+
+        if route.rpc.client_streaming:
+            raise _UpgradeError(f"{route.path} is a WebSocket: expected an upgrade")
+        if route.rpc.server_streaming:
+            await events()
+            return None
+        return await unary()
+
+    @staticmethod
+    async def _answer(method: Callable[..., Awaitable[Message]], request: Message, call: Call) -> _Answer:
+        message = await method(request, call)
+        if isinstance(message, httpbody_pb2.HttpBody):
+            return _Answer(message.data, message.content_type, headers={"content-security-policy": _PAGE_POLICY})
+        return _Answer(json.dumps(to_json(message), ensure_ascii=False).encode())
+
+    def _enter(self, route: Route, scope: Scope, given: str) -> contextlib.AbstractAsyncContextManager[Call]:
+        headers = Headers(scope=scope)
+        _refuse_other_sites(headers)
+        return self._calls.enter(
+            route.rpc.name,
+            "http",
+            request_id=given,
+            authorization=headers.get("authorization"),
+            seconds=_seconds(headers.get("x-request-timeout")),
+            long=route.rpc.name in LONG,
+        )
+
+    def _route(self, path: str, verb: str) -> tuple[Route, Mapping[str, str]]:
+        verb = "GET" if verb == "HEAD" else verb
+        by_verb = self._literal.get(path)
+        if by_verb is not None:
+            if verb in by_verb:
+                return by_verb[verb], {}
+            raise MethodNotAllowedError(path, ", ".join(by_verb))
+        allowed = []
+        for pattern, route in self._patterns:
+            if found := pattern.fullmatch(path):
+                if route.verb == verb:
+                    return route, found.groupdict()
+                allowed.append(route.verb)
+        if allowed:
+            raise MethodNotAllowedError(path, ", ".join(allowed))
+        raise NotFoundError(f"no such path: {path[:200]}; /openapi.json lists them")
+
+    async def _socket(self, scope: Scope, receive: Receive, send: Send, given: str) -> None:
+        try:
+            route, _ = self._route(scope["path"], "GET")
+            if not route.rpc.client_streaming:
+                raise NotFoundError(f"{route.path} is no WebSocket")
+            entered = self._enter(route, scope, given)
+        except SerError as error:
+            await receive()
+            await send({"type": "websocket.close", "code": 1008, "reason": str(error)[:120]})
+            return
+        await serve_socket(route, getattr(self._service, route.rpc.name), entered, receive, send, given)
+
+
+class _UpgradeError(SerError):
+    code = NotFoundError.code
+    http_status = 426
+    headers = {"upgrade": "websocket"}  # noqa: RUF012 - never changed
+
+
+async def _while_connected(work: Callable[[], Awaitable[Any]], receive: Receive) -> Any:
+    """Does the work; ends it when the caller hangs up."""
+    task = asyncio.ensure_future(work())
+    watch = asyncio.ensure_future(_hung_up(receive))
+    try:
+        await asyncio.wait({task, watch}, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            return task.result()
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        raise GoneError("the caller hung up")
+    finally:
+        watch.cancel()
+        task.cancel()
+
+
+async def _hung_up(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _send_events(messages: AsyncIterator[Message], send: Send, given: str) -> None:
+    """Server-sent events: a message each, a comment where nothing happens, an event `error` if it ends in one."""
+    first = await anext(messages, None)  # an error before it is an ordinary one
+    headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+    await _start(send, 200, "text/event-stream; charset=utf-8", given, headers)
+    try:
+        if first is not None:
+            await _send_event(send, first)
+        coming: asyncio.Future[Message | None] | None = None
+        while first is not None:
+            coming = coming or asyncio.ensure_future(_next(messages))
+            done, _ = await asyncio.wait({coming}, timeout=_SECONDS_BETWEEN_SIGNS_OF_LIFE)
+            if not done:
+                await send({"type": "http.response.body", "body": b": still here\n\n", "more_body": True})
+                continue
+            message = coming.result()
+            if message is None:
+                break
+            coming = None
+            await _send_event(send, message)
+    except SerError as error:
+        body = json.dumps(to_json(to_status(error, given)))
+        await send(
+            {"type": "http.response.body", "body": f"event: error\ndata: {body}\n\n".encode(), "more_body": True}
+        )
+    finally:
+        if coming is not None:
+            coming.cancel()
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _next(messages: AsyncIterator[Message]) -> Message | None:
+    return await anext(messages, None)
+
+
+async def _send_event(send: Send, message: Message) -> None:
+    body = f"data: {json.dumps(to_json(message), ensure_ascii=False)}\n\n".encode()
+    await send({"type": "http.response.body", "body": body, "more_body": True})
+
+
+def _failure(error: SerError, given: str) -> _Answer:
+    headers = dict(getattr(error, "headers", {}))
+    if (seconds := retry_after(error)) is not None:
+        headers["retry-after"] = str(seconds)
+    status = getattr(error, "http_status", None) or http_status(error)
+    if status == 401:
+        headers["www-authenticate"] = "Bearer"
+    return _Answer(json.dumps(to_json(to_status(error, given)), ensure_ascii=False).encode(), _JSON, status, headers)
+
+
+async def _respond(send: Send, answer: _Answer, given: str) -> None:
+    await _start(send, answer.status, answer.content_type, given, answer.headers or {}, len(answer.body))
+    await send({"type": "http.response.body", "body": answer.body})
+
+
+async def _start(
+    send: Send, status: int, content_type: str, given: str, headers: Mapping[str, str], length: int | None = None
+) -> None:
+    lines = [
+        (b"content-type", content_type.encode("latin-1", "replace")),
+        (REQUEST_ID.encode(), given.encode()),
+        (b"x-content-type-options", b"nosniff"),
+        *((name.encode(), value.encode("latin-1", "replace")) for name, value in headers.items()),
+    ]
+    if length is not None:
+        lines.append((b"content-length", str(length).encode()))
+    await send({"type": "http.response.start", "status": status, "headers": lines})
+
+
+def _refuse_other_sites(headers: Headers) -> None:
+    """A page of another site must not use the server through its visitor's browser."""
+    origin = headers.get("origin")
+    if origin is not None and origin.partition("://")[2] != headers.get("host"):
+        raise ForbiddenError(f"origin: calls from pages of {origin[:200]} are not taken")
+
+
+def _seconds(text: str | None) -> float | None:
+    try:
+        seconds = float(text) if text else None
+    except ValueError:
+        return None
+    return seconds if seconds is not None and seconds > 0 else None
+
+
+def _pattern(path: str) -> re.Pattern[str]:
+    parts = re.split(r"\{(\w+)\}", path)
+    return re.compile("".join(f"(?P<{part}>[^/]+)" if odd % 2 else re.escape(part) for odd, part in enumerate(parts)))

@@ -1,0 +1,147 @@
+"""What comes over HTTP, as the message that it stands for: JSON, a form, a recording, a query string."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import urllib.parse
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+from starlette.datastructures import Headers, UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+
+from inference_server.failures import DeadlineError
+from inference_server.gateway.json_messages import from_text, parse_json, to_message
+from inference_server.gateway.routes import Route
+from inference_server.settings import Settings
+from ser.errors import Code, ConfigError, FieldViolation, LimitError, SerError
+
+Scope = dict[str, Any]
+Receive = Any
+
+
+class GoneError(SerError):
+    """The caller closed the connection before the request was whole."""
+
+    code = Code.CANCELLED
+
+
+class ContentTypeError(SerError):
+    """A body of a kind that the RPC does not take."""
+
+    code = Code.INVALID_ARGUMENT
+    http_status = 415
+
+
+async def read_request(
+    route: Route, variables: Mapping[str, str], scope: Scope, receive: Receive, settings: Settings
+) -> Message:
+    """The message of a request. Fields come in the path, in the query and in the body, each by one way only.
+
+    Raises:
+        ConfigError: If a field is wrong, unknown or comes twice.
+        ContentTypeError: If the body is of a kind that the RPC does not take.
+        LimitError: If the body is too large.
+        DeadlineError: If it takes too long to come.
+        GoneError: If it does not come whole.
+    """
+    descriptor: Any = route.rpc.input_type
+    fields: dict[str, Any] = dict(variables)
+    query = urllib.parse.parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+    _merge(fields, from_text(query, descriptor))
+    if route.takes_body:
+        headers = Headers(scope=scope)
+        body = await _read_body(headers, receive, settings)
+        if body:
+            content = await _of_body(body, headers, descriptor)
+            if not isinstance(content, Mapping):
+                raise ConfigError([FieldViolation("", "expected a body that is a JSON object")])
+            _merge(fields, content)
+    return to_message(fields, GetMessageClass(descriptor)())
+
+
+def only_bytes_field(descriptor: Any) -> str | None:
+    """The field that a message's recording goes into, if it has exactly one of bytes."""
+    found = [field.name for field in descriptor.fields if field.type == FieldDescriptor.TYPE_BYTES]
+    return found[0] if len(found) == 1 else None
+
+
+def _merge(fields: dict[str, Any], more: Mapping[str, Any]) -> None:
+    if twice := [name for name in more if name in fields]:
+        raise ConfigError([FieldViolation(name, "expected once, came in the address and again") for name in twice])
+    fields.update(more)
+
+
+async def _read_body(headers: Headers, receive: Receive, settings: Settings) -> bytes:
+    limit = settings.max_message_bytes
+    announced = headers.get("content-length", "")
+    if announced.isdigit() and int(announced) > limit:
+        raise LimitError(f"expected a body of at most {limit} bytes (SER_MAX_MESSAGE_BYTES), got {announced}")
+    parts, length = [], 0
+    try:
+        async with asyncio.timeout(settings.max_body_seconds):
+            while True:
+                event = await receive()
+                if event["type"] == "http.disconnect":
+                    raise GoneError("the connection was closed before the body was whole")
+                parts.append(event.get("body", b""))
+                length += len(parts[-1])
+                if length > limit:
+                    raise LimitError(f"expected a body of at most {limit} bytes (SER_MAX_MESSAGE_BYTES), more came")
+                if not event.get("more_body"):
+                    return parts[0] if len(parts) == 1 else b"".join(parts)
+    except TimeoutError:
+        raise DeadlineError(f"expected the body within {settings.max_body_seconds:g} s") from None
+
+
+async def _of_body(body: bytes, headers: Headers, descriptor: Any) -> Any:
+    kind = headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    if kind == "application/json" or kind.endswith("+json"):
+        return parse_json(body)
+    if kind == "application/x-www-form-urlencoded":
+        # What curl -d calls everything, JSON too.
+        if body.lstrip()[:1] in (b"{", b"["):
+            return parse_json(body)
+        with _as_field_errors():
+            text = body.decode("ascii")
+            return from_text(urllib.parse.parse_qsl(text, keep_blank_values=True, errors="strict"), descriptor)
+    if kind == "multipart/form-data":
+        return from_text(await _form(body, headers), descriptor)
+    if (kind.startswith("audio/") or kind == "application/octet-stream") and (field := only_bytes_field(descriptor)):
+        return {field: body}
+    taken = "application/json, multipart/form-data, application/x-www-form-urlencoded"
+    recording = ", audio/*" if only_bytes_field(descriptor) else ""
+    raise ContentTypeError(f"content-type: expected {taken}{recording}, got {kind[:100]!r}")
+
+
+async def _form(body: bytes, headers: Headers) -> list[tuple[str, str | bytes]]:
+    async def once() -> Any:
+        yield body
+        yield b""
+
+    try:
+        form = await MultiPartParser(headers, once(), max_files=1_000, max_fields=1_000, max_part_size=1 << 20).parse()
+    except (MultiPartException, ValueError, KeyError) as error:
+        message = getattr(error, "message", str(error))
+        raise ConfigError([FieldViolation("", f"expected a multipart form: {message}")]) from None
+    parts: list[tuple[str, str | bytes]] = []
+    async with contextlib.AsyncExitStack() as stack:
+        for name, value in form.multi_items():
+            if isinstance(value, UploadFile):
+                stack.push_async_callback(value.close)
+                parts.append((name, await value.read()))
+            else:
+                parts.append((name, value))
+    return parts
+
+
+@contextlib.contextmanager
+def _as_field_errors() -> Iterator[None]:
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        raise ConfigError([FieldViolation("", f"expected a form in UTF-8: {error}")]) from None

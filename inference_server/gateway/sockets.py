@@ -1,0 +1,73 @@
+"""WebSockets for RPCs that stream both ways."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+
+from inference_server.calls import Call
+from inference_server.failures import to_status
+from inference_server.gateway.json_messages import parse_json, to_json, to_message
+from inference_server.gateway.requests import only_bytes_field
+from inference_server.gateway.routes import Route
+from ser.errors import SerError
+
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+_NORMAL, _REFUSED = 1000, 1008
+
+
+async def serve_socket(
+    route: Route,
+    method: Callable[..., AsyncIterator[Message]],
+    entered: AbstractAsyncContextManager[Call],
+    receive: Receive,
+    send: Send,
+    given: str,
+) -> None:
+    """Speaks for one RPC: text messages are its requests as JSON, binary ones fill its field of bytes.
+
+    An empty text message says that no more will come; the answers that are left follow, then the close. An error is
+    `{"error": google.rpc.Status}`, then the close.
+    """
+    await receive()  # websocket.connect
+    await send({"type": "websocket.accept", "headers": [(b"x-request-id", given.encode())]})
+    gone = asyncio.Event()
+    try:
+        async with entered as call:
+            async for answer in method(_requests(route, receive, gone), call):
+                if gone.is_set():
+                    return
+                await send({"type": "websocket.send", "text": json.dumps(to_json(answer), ensure_ascii=False)})
+    except SerError as error:
+        if not gone.is_set():
+            failure = {"error": to_json(to_status(error, given))}
+            await send({"type": "websocket.send", "text": json.dumps(failure, ensure_ascii=False)})
+            await send({"type": "websocket.close", "code": _REFUSED, "reason": str(error)[:40]})
+        return
+    if not gone.is_set():
+        await send({"type": "websocket.close", "code": _NORMAL})
+
+
+async def _requests(route: Route, receive: Receive, gone: asyncio.Event) -> AsyncIterator[Message]:
+    descriptor: Any = route.rpc.input_type
+    make = GetMessageClass(descriptor)
+    field = only_bytes_field(descriptor)
+    while True:
+        event = await receive()
+        if event["type"] == "websocket.disconnect":
+            gone.set()
+            return
+        data, text = event.get("bytes"), event.get("text")
+        if data is not None and field is not None:
+            yield make(**{field: data})
+        elif text:
+            yield to_message(parse_json(text.encode()), make())
+        else:
+            return

@@ -1,0 +1,149 @@
+"""The gRPC side of a worker: handlers made from the descriptors, health, reflection."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import grpc
+import grpc.aio
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.message import DecodeError, Message
+from google.protobuf.message_factory import GetMessageClass
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from inference_server.calls import Call, Calls, request_id
+from inference_server.convert import unknown_fields
+from inference_server.failures import grpc_code, retry_after, to_status
+from inference_server.settings import Settings
+from ser.errors import ConfigError, FieldViolation, SerError
+from ser_api.v1 import ser_pb2
+
+REQUEST_ID = "x-request-id"
+SERVICE: ServiceDescriptor = ser_pb2.DESCRIPTOR.services_by_name["SpeechEmotionRecognition"]
+LONG = frozenset({"Train"} | {rpc.name for rpc in SERVICE.methods if rpc.server_streaming})
+"""RPCs that stay open until something has happened."""
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+def create_server(
+    settings: Settings, calls: Calls, service: object
+) -> tuple[grpc.aio.Server, health.aio.HealthServicer]:
+    """A server that shares its port with other workers, bound but not started."""
+    server = grpc.aio.server(
+        options=[
+            ("grpc.so_reuseport", 1),
+            ("grpc.max_receive_message_length", settings.max_message_bytes),
+            ("grpc.max_send_message_length", -1),
+            ("grpc.max_concurrent_streams", settings.max_calls + settings.max_streams),
+            ("grpc.max_metadata_size", 16 << 10),
+            ("grpc.max_connection_idle_ms", 300_000),
+            ("grpc.keepalive_permit_without_calls", 0),
+        ],
+        # The same limits that `Calls` keeps, once more before a call is read.
+        maximum_concurrent_rpcs=4 * (settings.max_calls + settings.max_streams),
+    )
+    handlers = {rpc.name: _handler(rpc, getattr(service, rpc.name), calls) for rpc in SERVICE.methods}
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE.full_name, handlers),))
+    healths = health.aio.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(healths, server)
+    names = (SERVICE.full_name, health.SERVICE_NAME, reflection.SERVICE_NAME)
+    reflection.enable_server_reflection(names, server)
+    address = f"{f'[{settings.host}]' if ':' in settings.host else settings.host}:{settings.grpc_port}"
+    if settings.tls_cert and settings.tls_key:
+        credentials = grpc.ssl_server_credentials(
+            [(settings.tls_key.read_bytes(), settings.tls_cert.read_bytes())],
+            settings.tls_client_ca.read_bytes() if settings.tls_client_ca else None,
+            require_client_auth=settings.tls_client_ca is not None,
+        )
+        server.add_secure_port(address, credentials)
+    else:
+        server.add_insecure_port(address)
+    return server, healths
+
+
+async def set_serving(healths: health.aio.HealthServicer, serving: bool) -> None:
+    """Says, for the whole and for the service, whether calls are taken."""
+    status = health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
+    for name in ("", SERVICE.full_name):
+        await healths.set(name, status)
+
+
+def _handler(rpc: MethodDescriptor, method: Callable[..., Any], calls: Calls) -> Any:
+    """The handler of an RPC. Messages come as bytes, so that one that is cut short is the caller's error, not ours."""
+    message_class = GetMessageClass(rpc.input_type)
+
+    def enter(context: Context) -> AbstractAsyncContextManager[Call]:
+        metadata = dict(context.invocation_metadata() or ())
+        return calls.enter(
+            rpc.name,
+            "grpc",
+            request_id=request_id(_text(metadata.get(REQUEST_ID))),
+            authorization=_text(metadata.get("authorization")),
+            seconds=context.time_remaining(),
+            long=rpc.name in LONG,
+        )
+
+    async def unary(data: bytes, context: Context) -> bytes | None:
+        given = _given_id(context)
+        try:
+            async with enter(context) as call:
+                given = call.request_id
+                await context.send_initial_metadata(((REQUEST_ID, given),))
+                answer: Message = await method(_parse(data, message_class), call)
+                return answer.SerializeToString()
+        except SerError as error:
+            await _abort(context, error, given)
+            return None
+
+    async def streaming(request: Any, context: Context) -> AsyncIterator[bytes]:
+        given = _given_id(context)
+        try:
+            async with enter(context) as call:
+                given = call.request_id
+                await context.send_initial_metadata(((REQUEST_ID, given),))
+                parsed = _each(request, message_class) if rpc.client_streaming else _parse(request, message_class)
+                async for answer in method(parsed, call):
+                    yield answer.SerializeToString()
+        except SerError as error:
+            await _abort(context, error, given)
+
+    if rpc.client_streaming:
+        return grpc.stream_stream_rpc_method_handler(streaming)
+    if rpc.server_streaming:
+        return grpc.unary_stream_rpc_method_handler(streaming)
+    return grpc.unary_unary_rpc_method_handler(unary)
+
+
+def _given_id(context: Context) -> str:
+    return request_id(_text(dict(context.invocation_metadata() or ()).get(REQUEST_ID)))
+
+
+def _text(value: str | bytes | None) -> str | None:
+    return value.decode("ascii", "replace") if isinstance(value, bytes) else value
+
+
+async def _each(requests: AsyncIterator[bytes], message_class: type[Message]) -> AsyncIterator[Message]:
+    async for data in requests:
+        yield _parse(data, message_class)
+
+
+def _parse(data: bytes, message_class: type[Message]) -> Message:
+    try:
+        message = message_class.FromString(data)
+    except DecodeError:
+        name = message_class.DESCRIPTOR.name
+        raise ConfigError([FieldViolation("", f"expected a {name}, got {len(data)} bytes that are none")]) from None
+    if violations := unknown_fields(message):
+        raise ConfigError(violations)
+    return message
+
+
+async def _abort(context: Context, error: SerError, given: str) -> None:
+    trailing = [(REQUEST_ID, given), ("grpc-status-details-bin", to_status(error, given).SerializeToString())]
+    if (seconds := retry_after(error)) is not None:
+        trailing.append(("retry-after", str(seconds)))
+    context.set_trailing_metadata(tuple(trailing))
+    await context.abort(grpc_code(error), str(error))

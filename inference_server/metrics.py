@@ -1,0 +1,40 @@
+"""What Prometheus is told. Worker processes share their figures through files, so that any of them tells all."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from inference_server.jobs.store import JobStore
+
+CALLS = Counter("ser_calls", "Calls that have ended.", ["rpc", "protocol", "code"])
+SECONDS = Histogram(
+    "ser_call_seconds",
+    "How long calls took.",
+    ["rpc", "protocol"],
+    buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60, 600),
+)
+IN_FLIGHT = Gauge("ser_calls_in_flight", "Calls under way.", ["kind"], multiprocess_mode="livesum")
+MODELS = Gauge("ser_models_loaded", "Models in memory, in all workers.", multiprocess_mode="livesum")
+AUDIO_SECONDS = Counter("ser_audio_seconds", "Seconds of sound that were predicted.")
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class _Jobs(Collector):
+    def __init__(self, store: JobStore) -> None:
+        self._store = store
+
+    def collect(self) -> list[GaugeMetricFamily]:
+        family = GaugeMetricFamily("ser_jobs", "Training jobs of each state; QUEUED is the queue.", labels=["state"])
+        for state, count in self._store.counts().items():
+            family.add_metric([state.value], count)
+        return [family]
+
+
+def exposition(store: JobStore) -> bytes:
+    """The figures of all workers, in Prometheus's text format."""
+    registry = CollectorRegistry()
+    multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    registry.register(_Jobs(store))
+    return generate_latest(registry)

@@ -1,0 +1,282 @@
+"""The RPCs: convert, call, convert. Nothing here knows whether a call came by gRPC or by HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from google.api import httpbody_pb2
+
+from inference_server import convert, metrics, models
+from inference_server.calls import Call, Calls
+from inference_server.failures import CancelledJobError, StoppingError
+from inference_server.jobs.store import Job, JobStore, State
+from inference_server.paths import resolve_inside
+from inference_server.settings import Settings
+from ser.bundle import Bundle, find_bundle
+from ser.config import parse
+from ser.errors import AudioError, ConfigError, FieldViolation, LimitError, NotFoundError, SerError
+from ser.predictor import Prediction, Predictor
+from ser.request import TrainRequest
+from ser.sources import open_source
+from ser.streaming import StreamConfig, StreamingPredictor
+from ser_api.v1 import ser_pb2
+
+INLINE_BYTES = 256 << 10
+"""Recordings up to this size are predicted at once, in a millisecond or a few; handing them to a thread and back costs
+a tenth of that. Larger ones go to a thread, so that short calls need not wait for them."""
+_SECONDS_BETWEEN_LOOKS = 0.2
+Result = TypeVar("Result")
+
+
+class SpeechEmotionRecognition:
+    """The service of proto/ser/v1/ser.proto; a method an RPC, under its name."""
+
+    def __init__(self, settings: Settings, calls: Calls, jobs: JobStore) -> None:
+        self._settings = settings
+        self._calls = calls
+        self._jobs = jobs
+        self._models = models.ModelStore(settings.max_loaded_models)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="predict")
+
+    async def Train(self, request: ser_pb2.TrainRequest, call: Call) -> ser_pb2.TrainResponse:  # noqa: N802
+        """See the proto."""
+        job = await self._submit(request)
+        call.facts["job_id"] = job.job_id
+        try:
+            async for state in self._follow(job.job_id):
+                job = state
+        except asyncio.CancelledError:
+            if not request.detach:
+                self._jobs.cancel(job.job_id)
+            raise
+        if job.state is State.CANCELLED:
+            raise CancelledJobError(f"training job {job.job_id} was cancelled")
+        return convert.train_response(job)
+
+    async def StartTraining(self, request: ser_pb2.TrainRequest, call: Call) -> ser_pb2.TrainingJob:  # noqa: N802
+        """See the proto."""
+        job = await self._submit(request)
+        call.facts["job_id"] = job.job_id
+        return convert.training_job(job)
+
+    async def GetTrainingJob(self, request: ser_pb2.GetTrainingJobRequest, call: Call) -> ser_pb2.TrainingJob:  # noqa: ARG002, N802
+        """See the proto."""
+        return convert.training_job(self._jobs.get(_given(request.job_id, "job_id")))
+
+    async def ListTrainingJobs(  # noqa: N802
+        self,
+        request: ser_pb2.ListTrainingJobsRequest,
+        call: Call,  # noqa: ARG002
+    ) -> ser_pb2.ListTrainingJobsResponse:
+        """See the proto."""
+        size = request.page_size if request.HasField("page_size") else 100
+        if not 1 <= size <= 1_000:
+            raise _wrong("page_size", f"expected 1 to 1000, got {size}")
+        token = request.page_token
+        if token and not (token.isascii() and token.isdigit() and len(token) < 19):
+            raise _wrong("page_token", f"expected the next_page_token of an answer, got {token[:100]!r}")
+        jobs = self._jobs.newest(size + 1, before=int(token) if token else None)
+        page = jobs[:size]
+        return ser_pb2.ListTrainingJobsResponse(
+            jobs=[convert.training_job(job) for job in page],
+            next_page_token=str(page[-1].number) if len(jobs) > size else "",
+        )
+
+    async def CancelTrainingJob(self, request: ser_pb2.CancelTrainingJobRequest, call: Call) -> ser_pb2.TrainingJob:  # noqa: ARG002, N802
+        """See the proto."""
+        return convert.training_job(self._jobs.cancel(_given(request.job_id, "job_id")))
+
+    async def WatchTrainingJob(  # noqa: N802
+        self,
+        request: ser_pb2.WatchTrainingJobRequest,
+        call: Call,  # noqa: ARG002
+    ) -> AsyncIterator[ser_pb2.TrainingJob]:
+        """See the proto."""
+        async for job in self._follow(_given(request.job_id, "job_id")):
+            yield convert.training_job(job)
+
+    async def Predict(self, request: ser_pb2.PredictRequest, call: Call) -> ser_pb2.PredictResponse:  # noqa: N802
+        """See the proto."""
+        _check_one_of(request)
+        predictor = self._predictor(request)
+        call.facts["model_id"] = request.model_id
+        if request.sample_name:
+            return convert.predict_response(predictor.predict_sample(request.sample_name), predictor.bundle)
+        if request.audio:
+            prediction = (await self._predict([_clip_of(request)], ["audio"], predictor, call))[0]
+            return convert.predict_response(prediction, predictor.bundle)
+        if len(request.clips) > self._settings.max_clips:
+            limit = self._settings.max_clips
+            raise LimitError(f"clips: expected at most {limit} in one call (SER_MAX_CLIPS), got {len(request.clips)}")
+        fields = [f"clips[{number}].audio" for number in range(len(request.clips))]
+        predictions = await self._predict(list(request.clips), fields, predictor, call)
+        return convert.predict_response_of_clips(predictions, predictor.bundle)
+
+    async def StreamPredict(  # noqa: N802
+        self, requests: AsyncIterator[ser_pb2.StreamPredictRequest], call: Call
+    ) -> AsyncIterator[ser_pb2.StreamPredictResponse]:
+        """See the proto."""
+        first = await anext(requests, None)
+        if first is None or first.WhichOneof("message") != "config":
+            raise _wrong("config", "expected the configuration in the first message, and only there")
+        predictor = self._predictor(first.config)
+        call.facts["model_id"] = first.config.model_id
+        fields = StreamConfig.model_fields
+        given = {field.name: value for field, value in first.config.ListFields() if field.name in fields}
+        stream = StreamingPredictor(predictor, parse(StreamConfig, given, at="config"), convert.about(first.config))
+        model: Bundle | None = predictor.bundle
+        async for request in self._until_stop(requests):
+            if request is not None and request.WhichOneof("message") != "pcm":
+                raise _wrong("pcm", "expected samples in every message after the first")
+            windows = stream.finish() if request is None else stream.feed(request.pcm)
+            for window in windows:
+                yield convert.stream_response(window, model)
+                model = None
+                await asyncio.sleep(0)  # one window at a time: others want their turn
+
+    async def ListModels(self, request: ser_pb2.ListModelsRequest, call: Call) -> ser_pb2.ListModelsResponse:  # noqa: ARG002, N802
+        """See the proto."""
+        found = models.manifests(self._model_folder(request.model_save_path))
+        return ser_pb2.ListModelsResponse(models=[convert.model_summary(manifest) for manifest in found])
+
+    async def GetModel(self, request: ser_pb2.GetModelRequest, call: Call) -> ser_pb2.Model:  # noqa: ARG002, N802
+        """See the proto."""
+        return convert.model(self._predictor(request).bundle)
+
+    async def DeleteModel(self, request: ser_pb2.DeleteModelRequest, call: Call) -> ser_pb2.DeleteModelResponse:  # noqa: ARG002, N802
+        """See the proto."""
+        folder = self._model_folder(request.model_save_path)
+        await self._in_thread(lambda: models.delete(folder, _given(request.model_id, "model_id")))
+        return ser_pb2.DeleteModelResponse(model_id=request.model_id)
+
+    async def GetReport(self, request: ser_pb2.GetReportRequest, call: Call) -> httpbody_pb2.HttpBody:  # noqa: ARG002, N802
+        """See the proto."""
+        folder = self._model_folder(request.model_save_path)
+        page = find_bundle(folder, _given(request.model_id, "model_id")) / "report" / "report.html"
+        if not page.is_file():
+            raise NotFoundError(f"model_id: model {request.model_id} was not evaluated, it has no report")
+        return httpbody_pb2.HttpBody(content_type="text/html; charset=utf-8", data=page.read_bytes())
+
+    def close(self) -> None:
+        """Ends the thread."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    async def _submit(self, message: ser_pb2.TrainRequest) -> Job:
+        settings = self._settings
+        request = parse(TrainRequest, convert.train_fields(message))
+        source = open_source(request.remote_url, settings.access)
+        folders = {
+            "data_path": str(resolve_inside(settings.data_root, request.data_path, field="data_path")),
+            "model_save_path": str(
+                resolve_inside(settings.model_root, request.model_save_path, field="model_save_path")
+            ),
+        }
+        await self._in_thread(source.check)
+        content = {**request.model_dump(mode="json", by_alias=True), **folders}
+        return self._jobs.add(content, max_queued=settings.max_queued_jobs)
+
+    async def _follow(self, job_id: str) -> AsyncIterator[Job]:
+        """A job as it stands, then at each change, until its end."""
+        seen: tuple[int, int] | None = None
+        while True:
+            job = self._jobs.get(job_id)
+            if (job.revision, job.ahead) != seen:
+                seen = job.revision, job.ahead
+                yield job
+            if job.state.is_over:
+                return
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._calls.stopping.wait(), _SECONDS_BETWEEN_LOOKS)
+            if self._calls.stopping.is_set():
+                raise StoppingError(f"the server is stopping; training job {job_id} goes on when it is back")
+
+    async def _until_stop(
+        self, requests: AsyncIterator[ser_pb2.StreamPredictRequest]
+    ) -> AsyncIterator[ser_pb2.StreamPredictRequest | None]:
+        """What comes, then None at its end; ends with an error when the server stops."""
+        stop = asyncio.ensure_future(self._calls.stopping.wait())
+        try:
+            while True:
+                coming = asyncio.ensure_future(anext(requests, None))
+                await asyncio.wait({coming, stop}, return_when=asyncio.FIRST_COMPLETED)
+                if not coming.done():
+                    coming.cancel()
+                    raise StoppingError("the server is stopping; open the stream again")
+                request = coming.result()
+                yield request
+                if request is None:
+                    return
+        finally:
+            stop.cancel()
+
+    async def _predict(
+        self, clips: list[ser_pb2.Clip], fields: list[str], predictor: Predictor, call: Call
+    ) -> list[Prediction]:
+        def work() -> list[Prediction]:
+            return [self._one(clip, field, predictor, call) for clip, field in zip(clips, fields, strict=True)]
+
+        # Lets calls that have come meanwhile be counted, and the first one be served first.
+        await asyncio.sleep(0)
+        if sum(len(clip.audio) for clip in clips) <= INLINE_BYTES:
+            return work()
+        return await self._in_thread(work)
+
+    def _one(self, clip: ser_pb2.Clip, field: str, predictor: Predictor, call: Call) -> Prediction:
+        call.check()
+        limit = self._settings.max_audio_seconds
+        try:
+            prediction = predictor.predict(
+                clip.audio, about=convert.about(clip), name=clip.name or field, max_seconds=limit
+            )
+        except AudioError as error:
+            raise _wrong(field, str(error).removeprefix(f"{field}: ")) from None
+        except LimitError as error:
+            raise LimitError(f"{field}: {str(error).removeprefix(f'{field}: ')} (SER_MAX_AUDIO_SECONDS)") from None
+        metrics.AUDIO_SECONDS.inc(prediction.pieces[-1].end_seconds)
+        return prediction
+
+    async def _in_thread(self, work: Callable[[], Result]) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    def _predictor(self, request: ser_pb2.PredictRequest | ser_pb2.GetModelRequest | ser_pb2.StreamConfig) -> Predictor:
+        folder = self._model_folder(request.model_save_path)
+        before = len(self._models)
+        predictor = self._models.predictor(folder, _given(request.model_id, "model_id"))
+        if len(self._models) != before:
+            metrics.MODELS.set(len(self._models))
+        return predictor
+
+    def _model_folder(self, path: str) -> Path:
+        root = self._settings.model_root
+        return resolve_inside(root, path or str(root.resolve()), field="model_save_path")
+
+
+def _clip_of(request: ser_pb2.PredictRequest) -> ser_pb2.Clip:
+    return ser_pb2.Clip(
+        audio=request.audio, name=request.sample_name, speaker=request.speaker, gender=request.gender, text=request.text
+    )
+
+
+def _check_one_of(request: ser_pb2.PredictRequest) -> None:
+    given = [name for name in ("sample_name", "audio", "clips") if getattr(request, name)]
+    if len(given) != 1:
+        came = " and ".join(given) or "none of them"
+        raise _wrong(given[1] if given else "audio", f"expected one of sample_name, audio and clips, got {came}")
+    about = [name for name in ("speaker", "gender", "text") if getattr(request, name)]
+    if about and given != ["audio"]:
+        raise _wrong(about[0], f"expected only with audio, came with {given[0]}")
+
+
+def _given(value: str, field: str) -> str:
+    if not value:
+        raise _wrong(field, "mandatory, and missing")
+    return value
+
+
+def _wrong(field: str, description: str) -> SerError:
+    return ConfigError([FieldViolation(field, description)])

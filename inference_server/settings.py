@@ -1,0 +1,166 @@
+"""The server's settings: typed, from flags and `SER_…` environment variables; flags take precedence."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+import pydantic
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from ser.access import SCHEMES, Access
+from ser.archive import Limits
+from ser.audio import MAX_SECONDS
+from ser.parallel import available_cores
+
+Port = Annotated[int, Field(ge=0, le=65_535)]
+MEGABYTE = 1 << 20
+
+
+class Settings(BaseSettings):
+    """Serve speech-emotion models: gRPC, and the same over HTTP.
+
+    Each flag is also an environment variable: --http-port is SER_HTTP_PORT.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="SER_",
+        frozen=True,
+        extra="ignore",
+        use_attribute_docstrings=True,
+        cli_kebab_case=True,
+        cli_prog_name="ser-server",
+        cli_implicit_flags=True,
+        cli_hide_none_type=True,
+        protected_namespaces=(),
+    )
+
+    host: str = "127.0.0.1"
+    """Address to listen on. A public one wants TLS or tokens."""
+    http_port: Port = 5000
+    """Port of HTTP; 0 takes a free one."""
+    grpc_port: Port = 50051
+    """Port of gRPC; 0 takes a free one."""
+    workers: Annotated[int, Field(ge=1, le=256)] = Field(default_factory=available_cores)
+    """Serving processes on the shared ports; by default one a core."""
+
+    data_root: Path = Path("data")
+    """Folder that every data_path lies in."""
+    model_root: Path = Path("models")
+    """Folder that every model_save_path lies in, and the default of the calls that read models."""
+    state_root: Path | None = None
+    """Folder of the training jobs' state; by default .server in the data root."""
+
+    allowed_schemes: str = "http,https,embedded"
+    """What a remote_url may begin with, comma-separated: http, https, embedded, file."""
+    allowed_hosts: str = ""
+    """Hosts that remote_url may name although they are private, comma-separated: names or addresses, host:port for one
+    port only."""
+
+    token_file: Path | None = None
+    """File of bearer tokens, one a line; each call must bring one."""
+    tls_cert: Path | None = None
+    """PEM file of the certificate (chain)."""
+    tls_key: Path | None = None
+    """PEM file of its key."""
+    tls_client_ca: Path | None = None
+    """PEM file of the authority that clients' certificates must be from (mutual TLS)."""
+    allow_insecure: bool = False
+    """Listen on a public address without TLS and tokens."""
+
+    max_message_bytes: Annotated[int, Field(ge=1_024)] = 32 * MEGABYTE
+    """Largest message or body."""
+    max_audio_seconds: Annotated[float, Field(gt=0)] = MAX_SECONDS
+    """Longest recording."""
+    max_clips: Annotated[int, Field(ge=1)] = 64
+    """Most recordings in one call."""
+    max_calls: Annotated[int, Field(ge=1)] = 64
+    """Most short calls at once, a worker."""
+    max_streams: Annotated[int, Field(ge=1)] = 64
+    """Most calls that stay open at once (Train, watching, streaming), a worker."""
+    max_connections: Annotated[int, Field(ge=1)] = 512
+    """Most HTTP connections, a worker."""
+    max_body_seconds: Annotated[float, Field(gt=0)] = 30.0
+    """Longest that a request's head or body may take to arrive."""
+    max_call_seconds: Annotated[float, Field(gt=0)] = 60.0
+    """Longest that a short call may take; a caller's own deadline may be shorter."""
+    max_queued_jobs: Annotated[int, Field(ge=0)] = 16
+    """Most training jobs that wait."""
+    max_training_seconds: Annotated[float, Field(gt=0)] = 24 * 3600.0
+    """Longest that a training may run."""
+    training_slots: Annotated[int, Field(ge=1)] = 1
+    """Training jobs that run at once."""
+    max_download_bytes: Annotated[int, Field(ge=1)] = 2 << 30
+    """Largest corpus zip."""
+    max_unpacked_bytes: Annotated[int, Field(ge=1)] = 8 << 30
+    """Largest corpus, unpacked."""
+    max_corpus_files: Annotated[int, Field(ge=1)] = 200_000
+    """Most files in a corpus zip."""
+    max_loaded_models: Annotated[int, Field(ge=1)] = 8
+    """Models kept in memory, a worker."""
+
+    grace_seconds: Annotated[float, Field(gt=0)] = 8.0
+    """How long calls may go on after SIGTERM."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least severe of what is logged."""
+    log_format: Literal["json", "text"] = "json"
+    """Log lines as JSON objects or for people."""
+
+    @pydantic.field_validator("allowed_schemes")
+    @classmethod
+    def _known_schemes(cls, value: str) -> str:
+        unknown = set(_listed(value)) - SCHEMES
+        if unknown:
+            raise ValueError(f"expected of {', '.join(sorted(SCHEMES))}, comma-separated, got {', '.join(unknown)}")
+        return value
+
+    @pydantic.model_validator(mode="after")
+    def _safe(self) -> Self:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("tls_cert and tls_key: expected both or neither")
+        if self.tls_client_ca and not self.tls_cert:
+            raise ValueError("tls_client_ca: expected tls_cert and tls_key beside it")
+        for name in ("token_file", "tls_cert", "tls_key", "tls_client_ca"):
+            path = getattr(self, name)
+            if path is not None and not path.is_file():
+                raise ValueError(f"{name}: there is no file {path}")
+        if not (self.token_file or self.tls_cert or self.allow_insecure or _is_loopback(self.host)):
+            raise ValueError(
+                f"host: {self.host} is public: expected token_file, or tls_cert and tls_key, or allow_insecure "
+                "where something in front of this server checks its callers"
+            )
+        return self
+
+    @property
+    def access(self) -> Access:
+        """What `remote_url` may name."""
+        return Access(
+            schemes=frozenset(_listed(self.allowed_schemes)),
+            private=False,
+            hosts=frozenset(_listed(self.allowed_hosts)),
+        )
+
+    @property
+    def limits(self) -> Limits:
+        """How large a corpus may be."""
+        return Limits(self.max_download_bytes, self.max_unpacked_bytes, self.max_corpus_files)
+
+    @property
+    def jobs_path(self) -> Path:
+        """Where the training jobs' state lies."""
+        return (self.state_root or self.data_root / ".server") / "jobs.sqlite"
+
+
+def _listed(text: str) -> list[str]:
+    return [part.strip().lower() for part in text.split(",") if part.strip()]
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        addresses = {entry[4][0] for entry in socket.getaddrinfo(host or "0.0.0.0", None)}  # noqa: S104 - what "" means
+    except OSError as error:
+        raise ValueError(f"host: {host}: {error}") from None
+    return all(ipaddress.ip_address(str(address).partition("%")[0]).is_loopback for address in addresses)

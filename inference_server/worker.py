@@ -1,0 +1,79 @@
+"""One serving process: gRPC and HTTP in one event loop. `python -m inference_server.worker`, its order on stdin."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+from dataclasses import dataclass
+
+import uvloop
+
+from inference_server import grpc_server, http_server, logs
+from inference_server.calls import Calls
+from inference_server.gateway.app import Gateway
+from inference_server.jobs.priority import die_with_parent
+from inference_server.jobs.store import JobStore
+from inference_server.service import SpeechEmotionRecognition
+from inference_server.settings import Settings
+
+logger = logging.getLogger("ser.worker")
+
+
+@dataclass(frozen=True)
+class Order:
+    """What the supervisor tells a worker."""
+
+    settings: Settings
+    http_socket: int
+    """Descriptor of the listening socket that all workers share."""
+    ready: int
+    """Descriptor to write a byte to once calls are taken."""
+
+
+def main() -> None:
+    """Serves until SIGTERM, then lets calls under way end."""
+    die_with_parent()
+    order = json.load(sys.stdin)
+    settings = Settings.model_validate(order["settings"])
+    logs.configure(settings.log_level, settings.log_format)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(Order(settings, order["http_socket"], order["ready"])))
+
+
+async def _serve(order: Order) -> None:
+    settings = order.settings
+    calls, jobs = Calls(settings), JobStore(settings.jobs_path)
+    service = SpeechEmotionRecognition(settings, calls, jobs)
+    gateway = Gateway(grpc_server.SERVICE, service, calls, jobs, settings)
+    http = http_server.create_server(gateway, settings)
+    grpc, healths = grpc_server.create_server(settings, calls, service)
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await grpc.start()
+    await grpc_server.set_serving(healths, True)
+    serving = asyncio.create_task(http._serve([socket.socket(fileno=order.http_socket)]))
+    while not http.started and not serving.done():
+        await asyncio.sleep(0.005)
+    os.write(order.ready, b"1")
+    os.close(order.ready)
+    stopped = asyncio.create_task(stop.wait())
+    await asyncio.wait({stopped, serving}, return_when=asyncio.FIRST_COMPLETED)
+    logger.info("stopping: calls under way may end")
+    calls.stopping.set()
+    await grpc_server.set_serving(healths, False)
+    http.should_exit = True
+    with contextlib.suppress(asyncio.CancelledError):
+        await asyncio.gather(serving, grpc.stop(settings.grace_seconds))
+    service.close()
+    jobs.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+"""Prediction while somebody speaks: samples in as they come, a prediction for each window as soon as it is full."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+import numpy.typing as npt
+import soxr
+from pydantic import Field
+
+from ser.audio import SAMPLE_RATE_HZ
+from ser.config import Config, Real
+from ser.errors import AudioError
+from ser.features import About
+from ser.predictor import Prediction, Predictor
+
+
+class StreamConfig(Config):
+    """How to listen."""
+
+    sample_rate_hz: Annotated[Real, Field(ge=4_000, le=192_000)] = float(SAMPLE_RATE_HZ)
+    """Samples a second of what comes in."""
+    window_seconds: Annotated[Real, Field(ge=0.1, le=60)] = 3.0
+    """Length of a window."""
+    hop_seconds: Annotated[Real, Field(ge=0.05, le=60)] = 1.0
+    """From the start of a window to that of the next."""
+    silence_peak: Annotated[Real, Field(ge=0, le=1)] = 0.001
+    """A window with no sample above this share of full scale is silence; -60 dB."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """A stretch of the stream."""
+
+    start_seconds: float
+    end_seconds: float
+    prediction: Prediction | None
+    """None for silence, which has no emotion: divided by its peak, noise would be taken for speech."""
+
+
+class StreamingPredictor:
+    """Cuts one stream into windows and predicts each. Keeps at most a window and a hop of samples."""
+
+    def __init__(self, predictor: Predictor, config: StreamConfig, about: About) -> None:
+        self._predictor = predictor
+        self._config = config
+        self._about = about
+        self._window = max(1, round(config.window_seconds * config.sample_rate_hz))
+        self._hop = max(1, round(config.hop_seconds * config.sample_rate_hz))
+        self._samples = np.zeros(0, dtype=np.float32)
+        self._first = 0  # where `_samples` begins, in samples from the stream's start
+        self._start = 0  # where the next window begins
+        self._told = 0  # where the last window ended
+
+    def feed(self, pcm: bytes) -> Iterator[Window]:
+        """Takes samples; gives each window that they fill.
+
+        Args:
+            pcm: Mono, int16, little-endian.
+
+        Raises:
+            AudioError: If half a sample comes.
+        """
+        if len(pcm) % 2:
+            raise AudioError(f"pcm: expected whole 16-bit samples, got {len(pcm)} bytes")
+        fresh = np.frombuffer(pcm, dtype="<i2").astype(np.float32) / np.float32(32_768)
+        self._samples = np.concatenate([self._samples, fresh])
+        while self._start + self._window <= self._end:
+            yield self._predict(self._start, self._start + self._window)
+            self._start += self._hop
+        self._forget()
+
+    def finish(self) -> Iterator[Window]:
+        """Gives what is left when the stream ends: one shorter window, if samples came that no window had."""
+        if self._end > max(self._told, self._start):
+            yield self._predict(self._start, self._end)
+
+    @property
+    def _end(self) -> int:
+        return self._first + len(self._samples)
+
+    def _forget(self) -> None:
+        unused = min(max(0, self._start - self._first), len(self._samples))
+        self._samples = self._samples[unused:]
+        self._first += unused
+
+    def _predict(self, start: int, end: int) -> Window:
+        self._told = end
+        samples = self._samples[start - self._first : end - self._first]
+        rate_hz = self._config.sample_rate_hz
+        seconds = (round(start / rate_hz, 6), round(end / rate_hz, 6))
+        if np.abs(samples).max() <= self._config.silence_peak:
+            return Window(*seconds, None)
+        prediction = self._predictor.predict_samples(_resample(samples, rate_hz), about=self._about, name="stream")
+        return Window(*seconds, prediction)
+
+
+def _resample(samples: npt.NDArray[np.float32], rate_hz: float) -> npt.NDArray[np.float32]:
+    if rate_hz == SAMPLE_RATE_HZ:
+        return samples
+    length = math.ceil(len(samples) * SAMPLE_RATE_HZ / rate_hz)
+    resampled = soxr.resample(samples, rate_hz, SAMPLE_RATE_HZ, quality="HQ")[:length]
+    return np.pad(resampled, (0, length - len(resampled))).astype(np.float32, copy=False)
