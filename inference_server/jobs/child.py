@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
 import sys
 import time
 from collections.abc import Mapping
@@ -36,11 +37,14 @@ WEIGHTS: Mapping[str, float] = {
 }
 """What each stage usually takes of the whole, in percent."""
 _SECONDS_BETWEEN_WRITES = 0.2
+_TERMINATED = 128 + signal.SIGTERM
 
 
 def main() -> None:
     """Runs the job; exits with 0 once its end is in the queue."""
     order = json.load(sys.stdin)
+    # As an exception, so that what is half written is removed on the way out.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(_TERMINATED))
     die_with_parent()
     be_polite()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
