@@ -11,7 +11,6 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from inference_server import metrics
 from inference_server.failures import (
@@ -61,7 +60,7 @@ class Calls:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._tokens = _read_tokens(settings.token_file) if settings.token_file else None
+        self._tokens = settings.tokens
         self._short = self._long = 0
         self.stopping = asyncio.Event()
         """Set when the server is to stop; calls that wait for something end then."""
@@ -172,11 +171,3 @@ class Calls:
 def request_id(given: str | None) -> str:
     """The caller's request id if it is one (up to 128 visible ASCII characters), else a new one."""
     return given if given and _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
-
-
-def _read_tokens(path: Path) -> list[bytes]:
-    tokens = [line.strip().encode() for line in path.read_text(encoding="utf-8").splitlines()]
-    found = [token for token in tokens if token and not token.startswith(b"#")]
-    if not found:
-        raise ValueError(f"token_file: expected at least one token in {path}, a line each")
-    return found

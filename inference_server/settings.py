@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+import ssl
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -127,12 +129,28 @@ class Settings(BaseSettings):
             path = getattr(self, name)
             if path is not None and not path.is_file():
                 raise ValueError(f"{name}: there is no file {path}")
+        if self.tokens == ():
+            raise ValueError(f"token_file: expected at least one token in {self.token_file}, a line each")
+        if self.tls_cert:
+            try:
+                context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=self.tls_client_ca)
+                context.load_cert_chain(self.tls_cert, self.tls_key)
+            except OSError as error:
+                raise ValueError(f"tls_cert, tls_key, tls_client_ca: expected PEM files that fit: {error}") from None
         if not (self.token_file or self.tls_cert or self.allow_insecure or _is_loopback(self.host)):
             raise ValueError(
                 f"host: {self.host} is public: expected token_file, or tls_cert and tls_key, or allow_insecure "
                 "where something in front of this server checks its callers"
             )
         return self
+
+    @cached_property
+    def tokens(self) -> tuple[bytes, ...] | None:
+        """The bearer tokens allowed; None if none is wanted."""
+        if self.token_file is None:
+            return None
+        lines = [line.strip() for line in self.token_file.read_text(encoding="utf-8").splitlines()]
+        return tuple(line.encode() for line in lines if line and not line.startswith("#"))
 
     @property
     def access(self) -> Access:

@@ -1,0 +1,126 @@
+"""Prediction while somebody speaks, over gRPC and over a WebSocket."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import connect
+
+from ser_api.v1 import ser_pb2
+from tests.inference_server.harness import Server, status_of
+from tests.signals import tone
+
+RATE_HZ = 8_000
+SECONDS = 5.5
+
+
+def pcm() -> bytes:
+    samples = tone(SECONDS, RATE_HZ) * np.linspace(0.2, 1, round(SECONDS * RATE_HZ))
+    samples[: 2 * RATE_HZ] = 0
+    return (samples * 32_767).astype("<i2").tobytes()
+
+
+def config(model_id: str) -> dict[str, Any]:
+    return {"model_id": model_id, "sample_rate_hz": RATE_HZ, "window_seconds": 2, "hop_seconds": 1}
+
+
+def requests(model_id: str, chunk: int = 1_001 * 2) -> Iterator[ser_pb2.StreamPredictRequest]:
+    yield ser_pb2.StreamPredictRequest(config=ser_pb2.StreamConfig(**config(model_id)))
+    data = pcm()
+    for start in range(0, len(data), chunk):
+        yield ser_pb2.StreamPredictRequest(pcm=data[start : start + chunk])
+
+
+def test_windows_come_while_the_stream_goes_on(server: Server, model_id: str) -> None:
+    with server.stub() as stub:
+        answers = list(stub.StreamPredict(requests(model_id)))
+        whole = list(stub.StreamPredict(requests(model_id, chunk=10**6)))
+    spans = [(answer.start_seconds, answer.end_seconds) for answer in answers]
+    assert spans == [(0, 2), (1, 3), (2, 4), (3, 5), (4, 5.5)]
+    assert [answer.silence for answer in answers] == [True, False, False, False, False]
+    assert answers[0].prediction == ""
+    assert answers[0].model.model_id == model_id
+    assert not answers[1].HasField("model")
+    for answer in answers[1:]:
+        assert sum(answer.probabilities.values()) == pytest.approx(1, abs=1e-5)
+        assert max(answer.probabilities, key=lambda label: answer.probabilities[label]) == answer.prediction
+    assert answers == whole  # however the samples are cut
+
+
+def test_an_answer_does_not_wait_for_the_end(server: Server, model_id: str) -> None:
+    def endless() -> Iterator[ser_pb2.StreamPredictRequest]:
+        yield from requests(model_id)
+        while not done:
+            yield ser_pb2.StreamPredictRequest(pcm=b"\0\0" * 100)
+
+    done = False
+    with server.stub() as stub:
+        call = stub.StreamPredict(endless())
+        assert next(call).end_seconds == 2
+        assert next(call).end_seconds == 3
+        done = True
+        call.cancel()
+
+
+def test_a_websocket_says_the_same(server: Server, model_id: str) -> None:
+    with server.stub() as stub:
+        expected = list(stub.StreamPredict(requests(model_id)))
+    with connect(f"{server.http.replace('http', 'ws')}/predict/stream") as socket:
+        socket.send(json.dumps({"config": config(model_id)}))
+        data = pcm()
+        for start in range(0, len(data), 16_000):
+            socket.send(data[start : start + 16_000])
+        socket.send("")
+        answers = [json.loads(message) for message in socket]
+    assert [(a["start_seconds"], a["end_seconds"]) for a in answers] == [
+        (a.start_seconds, a.end_seconds) for a in expected
+    ]
+    for answer, other in zip(answers, expected, strict=True):
+        assert answer["probabilities"] == pytest.approx(dict(other.probabilities))
+    assert answers[0]["model"]["model_id"] == model_id
+
+
+@pytest.mark.parametrize(
+    ("first", "says"),
+    [
+        ({"config": {"model_id": "none"}}, "no model"),
+        ({"pcm": "AAAA"}, "config"),
+        ({"config": {"model_id": "MODEL", "hop_seconds": 0}}, "config.hop_seconds"),
+        ({"config": {"model_id": "MODEL", "colour": 1}}, "config.colour"),
+        ({"config": {"model_id": "MODEL"}, "pcm": "AAAA"}, "instead of config"),
+    ],
+)
+def test_a_wrong_beginning_is_told_of_and_the_socket_closed(
+    server: Server, model_id: str, first: dict[str, Any], says: str
+) -> None:
+    text = json.dumps(first).replace("MODEL", model_id)
+    with connect(f"{server.http.replace('http', 'ws')}/predict/stream") as socket:
+        socket.send(text)
+        error = json.loads(socket.recv())["error"]
+        assert says in error["message"]
+        assert error["code"] in (3, 5)
+        with pytest.raises(ConnectionClosed):
+            socket.recv()
+
+
+def test_half_a_sample_and_a_second_config_are_refused(server: Server, model_id: str) -> None:
+    first = ser_pb2.StreamPredictRequest(config=ser_pb2.StreamConfig(**config(model_id)))
+    with server.stub() as stub:
+        for wrong, says in ((ser_pb2.StreamPredictRequest(pcm=b"odd"), "whole 16-bit"), (first, "samples in every")):
+            with pytest.raises(grpc.RpcError) as failed:
+                list(stub.StreamPredict(iter([first, wrong])))
+            assert says in status_of(failed.value).message
+
+
+def test_a_page_of_another_site_cannot_listen(server: Server) -> None:
+    with (
+        pytest.raises(InvalidStatus),
+        connect(f"{server.http.replace('http', 'ws')}/predict/stream", origin="https://elsewhere.example"),
+    ):
+        pass
