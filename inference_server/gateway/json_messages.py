@@ -115,6 +115,13 @@ def _of_part(value: str | bytes, field: Any) -> Any:
         raise WrongValueError("expected text in UTF-8, got a file") from None
 
 
+def _is_deeper(value: Any, depth: int) -> bool:
+    if not isinstance(value, Mapping | list):
+        return False
+    items = value.values() if isinstance(value, Mapping) else value
+    return depth == 0 or any(_is_deeper(item, depth - 1) for item in items)
+
+
 class _Filler:
     """Fills messages and gathers what is wrong."""
 
@@ -194,10 +201,12 @@ class _Filler:
             self.fill(value, message, path, depth)
         elif descriptor.name == "Struct" and not isinstance(value, Mapping):
             self._wrong(path, f"expected an object, got {shown(value)}")
+        elif _is_deeper(value, _MAX_DEPTH):
+            self._wrong(path, f"expected at most {_MAX_DEPTH} objects and arrays in each other")
         else:
             try:
-                json_format.ParseDict(value, message, max_recursion_depth=_MAX_DEPTH)
-            except (json_format.ParseError, ValueError, TypeError, RecursionError) as error:
+                json_format.ParseDict(value, message)
+            except (json_format.ParseError, ValueError, TypeError) as error:
                 self._wrong(path, f"expected a {descriptor.name}: {error}")
 
     def _wrong(self, path: str, description: str) -> None:

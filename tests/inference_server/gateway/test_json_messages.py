@@ -1,0 +1,123 @@
+"""JSON, query strings and forms as messages: what people really send, and every wrong field by name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from google.protobuf import json_format
+
+from inference_server.gateway.json_messages import from_text, parse_json, to_json, to_message
+from ser.errors import ConfigError
+from ser_api.v1 import ser_pb2
+
+
+def train(**fields: Any) -> ser_pb2.TrainRequest:
+    return to_message(fields, ser_pb2.TrainRequest())
+
+
+@pytest.mark.parametrize("value", ["avg", "16000", 16_000, 16_000.0])
+def test_a_string_takes_a_number(value: object) -> None:
+    assert train(dataset_load_split_at=value).dataset_load_split_at == str(value).removesuffix(".0")
+
+
+@pytest.mark.parametrize("value", [20, 20.0])
+def test_a_whole_number_comes_either_way(value: object) -> None:
+    assert train(random_state=value).random_state == 20
+    assert train(model_config={"epochs": value}).model_config["epochs"] == 20
+
+
+def test_what_json_format_reads_is_read_alike() -> None:
+    message = ser_pb2.PredictRequest(
+        model_id="m", clips=[ser_pb2.Clip(name="a", audio=b"\xff\xfe?", speaker="03"), ser_pb2.Clip(audio=b"")]
+    )
+    for proto_names in (True, False):
+        content = json_format.MessageToDict(message, preserving_proto_field_name=proto_names)
+        assert to_message(content, ser_pb2.PredictRequest()) == message
+
+
+def test_null_is_a_field_that_is_left_out() -> None:
+    assert not train(random_state=None, model_config=None).ListFields()
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "says"),
+    [
+        ({"random_state": "20"}, "random_state", 'whole number from 0 to 4294967295, got "20"'),
+        ({"random_state": 1e300}, "random_state", "whole number"),
+        ({"random_state": True}, "random_state", "whole number"),
+        ({"dataset_force": 1}, "dataset_force", "true or false, got 1"),
+        ({"dataset_force": "true"}, "dataset_force", "true or false"),
+        ({"data_path": []}, "data_path", "string"),
+        ({"data_path": True}, "data_path", "string"),
+        ({"data_path": "\ud800"}, "data_path", "Unicode"),
+        ({"model_config": "x"}, "model_config", "object"),
+        ({"dataset_feature_extract_methods": {"\ud800": {}}}, "dataset_feature_extract_methods.\ud800", "Unicode"),
+        ({"dataset_feature_extract_methods": []}, "dataset_feature_extract_methods", "object"),
+        ({"dataset_feature_extract_methods": {"MFCC": []}}, "dataset_feature_extract_methods.MFCC", "object"),
+        ({"colour": 1}, "colour", "unknown field; allowed: data_path"),
+    ],
+)
+def test_a_wrong_field_is_named(fields: dict[str, Any], field: str, says: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        train(**fields)
+    (violation,) = error.value.violations
+    assert violation.field == field
+    assert says in violation.description
+
+
+def test_fields_within_fields_are_named_by_their_path() -> None:
+    with pytest.raises(ConfigError) as error:
+        to_message({"clips": [{"audio": "AA=="}, {"audio": "%"}, {"sound": 1}, 5]}, ser_pb2.PredictRequest())
+    assert [violation.field for violation in error.value.violations] == ["clips[1].audio", "clips[2].sound", "clips[3]"]
+
+
+def test_one_of_several_is_one() -> None:
+    with pytest.raises(ConfigError, match=r"pcm: expected instead of config"):
+        to_message({"config": {}, "pcm": ""}, ser_pb2.StreamPredictRequest())
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"nan", b'{"a": NaN}', b'{"a": -Infinity}', b"\xff", b"[" * 100_000])
+def test_what_is_no_json(body: bytes) -> None:
+    with pytest.raises(ConfigError, match="expected a body of JSON"):
+        parse_json(body)
+
+
+def test_depth_is_bounded() -> None:
+    deep: dict[str, Any] = {}
+    for _ in range(200):
+        deep = {"a": deep}
+    with pytest.raises(ConfigError, match="model_config"):
+        train(model_config=deep)
+
+
+def test_text_is_read_by_the_field_s_type() -> None:
+    fields = from_text(
+        [("random_state", "7"), ("dataset_force", "true"), ("data_path", "7"), ("model_config", '{"epochs": 3}')],
+        ser_pb2.TrainRequest.DESCRIPTOR,
+    )
+    assert fields == {"random_state": 7, "dataset_force": True, "data_path": "7", "model_config": {"epochs": 3}}
+    files = from_text([("clips", b"1"), ("clips", b"2"), ("audio", b"3")], ser_pb2.PredictRequest.DESCRIPTOR)
+    assert files == {"clips": [{"audio": b"1"}, {"audio": b"2"}], "audio": b"3"}
+
+
+@pytest.mark.parametrize(
+    ("pairs", "field"),
+    [
+        ([("dataset_force", "yes")], "dataset_force"),
+        ([("random_state", "many")], "random_state"),
+        ([("data_path", "a"), ("data_path", "b")], "data_path"),
+        ([("data_path", b"\xff")], "data_path"),
+        ([("model_config", "{")], "model_config"),
+        ([("colour", "red")], "colour"),
+    ],
+)
+def test_text_that_is_wrong_is_named(pairs: list[tuple[str, str | bytes]], field: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        from_text(pairs, ser_pb2.TrainRequest.DESCRIPTOR)
+    assert [violation.field for violation in error.value.violations] == [field]
+
+
+def test_answers_have_the_proto_s_names_and_their_defaults() -> None:
+    answer = to_json(ser_pb2.TrainingJob(job_id="j", state=ser_pb2.TrainingJob.QUEUED))
+    assert answer == {"job_id": "j", "state": "QUEUED", "ahead": 0}
