@@ -40,6 +40,7 @@ class SpeechEmotionRecognition:
         self._settings = settings
         self._calls = calls
         self._jobs = jobs
+        self._model_root = settings.model_root.resolve()
         self._models = models.ModelStore(settings.max_loaded_models)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="predict")
 
@@ -252,8 +253,7 @@ class SpeechEmotionRecognition:
         return predictor
 
     def _model_folder(self, path: str) -> Path:
-        root = self._settings.model_root
-        return resolve_inside(root, path or str(root.resolve()), field="model_save_path")
+        return resolve_inside(self._model_root, path, field="model_save_path") if path else self._model_root
 
 
 def _clip_of(request: ser_pb2.PredictRequest) -> ser_pb2.Clip:
