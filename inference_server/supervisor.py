@@ -19,8 +19,12 @@ from pathlib import Path
 from inference_server.jobs.runner import JobRunner
 from inference_server.settings import Settings
 
-ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-"""A worker has a core; more BLAS threads than that double the processor time of a call."""
+WORKER_ENVIRONMENT = {
+    # A worker has a core; more BLAS threads than that double the processor time of a call.
+    **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
+    # One heap for all of gRPC's threads, instead of one each that keeps what it once needed.
+    "MALLOC_ARENA_MAX": "1",
+}
 _TICK_SECONDS = 0.1
 _SECONDS_TO_START = 60.0
 _SHORTEST_LIFE_SECONDS = 5.0
@@ -90,7 +94,7 @@ class Supervisor:
             [sys.executable, "-m", "inference_server.worker"],
             stdin=subprocess.PIPE,
             pass_fds=(self._http.fileno(), tell),
-            env={**os.environ, **dict.fromkeys(ONE_THREAD, "1")},
+            env={**os.environ, **WORKER_ENVIRONMENT},
         )
         os.close(tell)
         assert worker.stdin is not None  # noqa: S101 - asked for
