@@ -23,6 +23,12 @@ EXIT_STATUS: Mapping[Code, int] = MappingProxyType(
         Code.FAILED_PRECONDITION: 4,
         Code.RESOURCE_EXHAUSTED: 5,
         Code.DATA_LOSS: 6,
+        Code.PERMISSION_DENIED: 8,
+        Code.UNAUTHENTICATED: 8,
+        Code.UNAVAILABLE: 8,
+        Code.DEADLINE_EXCEEDED: 8,
+        Code.CANCELLED: 8,
+        Code.INTERNAL: 1,
     }
 )
 """Exit status of a process by the code of the error that ends it."""

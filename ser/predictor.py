@@ -70,6 +70,7 @@ class Predictor:
             DamagedError: If one of its files is missing or altered.
         """
         self.bundle = Bundle(find_bundle(Path(model_save_path), model_id))
+        self.model_id = self.bundle.manifest.model_id
         self.classes = self.bundle.manifest.classes
 
     def predict(

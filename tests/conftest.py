@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from ser.bundle import Bundle
 from ser.dataset import Dataset
 from ser.synthesis import synthesise_corpus
 from ser.trainer import Trainer
+from tests.inference_server.harness import Server, serve
 from tests.signals import CLIPS
 
 
@@ -75,3 +77,32 @@ def make_zip(tmp_path: Path) -> Callable[[dict[str, bytes]], Path]:
         return path
 
     return make
+
+
+@pytest.fixture(scope="session")
+def server(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server of two workers. Tests leave its model alone, and train nothing with it."""
+    folder = tmp_path_factory.mktemp("server")
+    shutil.copytree(bundle.folder, folder / "models" / bundle.manifest.model_id)
+    with serve(folder, workers=2, max_message_bytes=4 << 20, max_audio_seconds=20, max_clips=4) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def model_id(bundle: Bundle) -> str:
+    """The model that the server has."""
+    return bundle.manifest.model_id
+
+
+@pytest.fixture
+def sample(bundle: Bundle) -> str:
+    """One of its validation samples."""
+    return bundle.manifest.validation_samples[0]
+
+
+@pytest.fixture(scope="session")
+def recording(corpus_zip: Path) -> bytes:
+    """A WAV of the corpus."""
+    with zipfile.ZipFile(corpus_zip) as archive:
+        name = next(name for name in archive.namelist() if name.endswith(".wav"))
+        return archive.read(name)

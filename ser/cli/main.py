@@ -19,7 +19,8 @@ app = typer.Typer(
     help="Speech emotion recognition: train, evaluate and use models.",
     epilog=(
         "Exit status: 0 success; 2 wrong input; 3 no such model, sample or file; 4 the source or corpus does not "
-        "serve; 5 too large; 6 a damaged folder; 7 the operating system refused; 1 a defect of SER."
+        "serve; 5 too large; 6 a damaged folder; 7 the operating system refused; 8 a server that refused or did not "
+        "answer; 1 a defect of SER."
     ),
     no_args_is_help=True,
     pretty_exceptions_enable=False,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Protocol
 
 import typer
 from rich.table import Table
@@ -24,16 +25,23 @@ def command(
     speaker: Annotated[str | None, typer.Option(help="Who speaks, for models that use it.")] = None,
     gender: Annotated[str | None, typer.Option(help="The speaker's gender, for models that use it.")] = None,
     text: Annotated[str | None, typer.Option(help="Which text is spoken, for models that use it.")] = None,
+    server: Annotated[str | None, typer.Option(help="Predict by the server at host:port, over gRPC.")] = None,
+    token_file: Annotated[Path | None, typer.Option(help="File with the server's bearer token.")] = None,
+    tls_ca: Annotated[Path | None, typer.Option(help="PEM file of the server's authority; the way is TLS.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Predict the emotion of recordings.
+    """Predict the emotion of recordings, here or by a server.
 
     A recording that cannot be used is told of on standard error; the others are predicted, and the exit status
     is the first error's.
     """
     if not recordings and not sample_name:
         raise ConfigError([FieldViolation("recordings", "expected audio files, or --sample-name")])
-    predictor = Predictor(model_save_path, model_id or newest_model(model_save_path))
+    predictor: _AnyPredictor = (
+        _remote(server, model_id, token_file, tls_ca)
+        if server
+        else Predictor(model_save_path, model_id or newest_model(model_save_path))
+    )
     about = About(speaker, gender, text)
     predictions = [predictor.predict_sample(sample) for sample in sample_name or []]
     first_error: SerError | None = None
@@ -47,7 +55,7 @@ def command(
     if as_json:
         print_json(
             {
-                "model_id": predictor.bundle.manifest.model_id,
+                "model_id": predictor.model_id,
                 "predictions": [p.to_json() for p in predictions],
             }
         )
@@ -55,6 +63,36 @@ def command(
         _print(predictions)
     if first_error is not None:
         raise first_error
+
+
+class _AnyPredictor(Protocol):
+    @property
+    def model_id(self) -> str: ...
+
+    def predict(self, recording: Path, *, about: About, name: str) -> Prediction: ...
+
+    def predict_sample(self, sample_name: str) -> Prediction: ...
+
+
+def _remote(server: str, model_id: str | None, token_file: Path | None, tls_ca: Path | None) -> _AnyPredictor:
+    """A server's model. The client is another package, which knows gRPC; this one finds it by its entry point."""
+    found = importlib.metadata.entry_points(group="ser.remote", name="predictor")
+    token = _read_line(token_file) if token_file else None
+    predictor: _AnyPredictor = next(iter(found)).load()(server, model_id, token=token, tls_ca=tls_ca)
+    return predictor
+
+
+def _read_line(path: Path) -> str:
+    """The first line of a file that is not a comment.
+
+    Raises:
+        ConfigError: If there is none.
+    """
+    lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    for line in lines:
+        if line and not line.startswith("#"):
+            return line
+    raise ConfigError([FieldViolation("token_file", f"expected a token in {path}")])
 
 
 def _print(predictions: list[Prediction]) -> None:

@@ -1,0 +1,158 @@
+"""What goes out and what comes back, as plain values; one conversion for both clients."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from google.protobuf import json_format
+
+from ser.errors import ConfigError, FieldViolation, NotFoundError
+from ser.predictor import Piece, Prediction
+from ser_api.v1 import ser_pb2
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A recording to predict, and what is known of it."""
+
+    audio: str | os.PathLike[str] | bytes
+    """A file's path, or the bytes of one: WAV, FLAC, OGG or MP3."""
+    name: str | None = None
+    """What to call it in the answer; by default the file's name."""
+    speaker: str = ""
+    gender: str = ""
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class ModelIdentity:
+    """Which model answered."""
+
+    model_id: str
+    model_type: str
+    sha256: str
+    """Of the network's file."""
+    created: str
+    """When it was made, ISO 8601 in UTC."""
+
+
+@dataclass(frozen=True)
+class ServerPrediction(Prediction):
+    """What the server's model makes of one recording."""
+
+    model: ModelIdentity | None = None
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """A trained model."""
+
+    model_id: str
+    test_samples: tuple[str, ...]
+    """Names of the recordings held out of training."""
+    metrics: dict[str, float]
+    classes: tuple[str, ...]
+    seconds: float
+    job_id: str
+
+
+def clip(recording: Recording) -> ser_pb2.Clip:
+    """The message of a recording.
+
+    Raises:
+        NotFoundError: If there is no such file.
+    """
+    if isinstance(recording.audio, bytes):
+        data, name = recording.audio, recording.name or "audio"
+    else:
+        path = Path(recording.audio)
+        try:
+            data, name = path.read_bytes(), recording.name or path.name
+        except (FileNotFoundError, IsADirectoryError):
+            raise NotFoundError(f"{path}: no such file") from None
+    return ser_pb2.Clip(name=name, audio=data, speaker=recording.speaker, gender=recording.gender, text=recording.text)
+
+
+def predict_request(recording: Recording, model_id: str, model_save_path: str) -> ser_pb2.PredictRequest:
+    """The request about one recording."""
+    one = clip(recording)
+    return ser_pb2.PredictRequest(
+        model_save_path=model_save_path,
+        model_id=model_id,
+        audio=one.audio,
+        speaker=one.speaker,
+        gender=one.gender,
+        text=one.text,
+    )
+
+
+def train_request(fields: Mapping[str, Any]) -> ser_pb2.TrainRequest:
+    """The message of a training; values as JSON has them.
+
+    Raises:
+        ConfigError: If a field is unknown or of another type.
+    """
+    known = dict(fields)
+    if isinstance(known.get("dataset_load_split_at"), int | float):
+        known["dataset_load_split_at"] = f"{known['dataset_load_split_at']:g}"
+    try:
+        return json_format.ParseDict(known, ser_pb2.TrainRequest())
+    except json_format.ParseError as error:
+        raise ConfigError([FieldViolation("", f"expected the fields of a TrainRequest: {error}")]) from None
+
+
+def one(answer: ser_pb2.PredictResponse, recording: Recording | None = None) -> ServerPrediction:
+    """The answer about one recording, under its own name."""
+    name = answer.sample_name
+    if recording is not None:
+        known_as = "" if isinstance(recording.audio, bytes) else Path(recording.audio).name
+        name = recording.name or known_as or name
+    return ServerPrediction(
+        name,
+        answer.prediction,
+        dict(answer.probabilities),
+        _pieces(answer.pieces),
+        answer.ground_truth if answer.HasField("ground_truth") else None,
+        tuple(answer.unknown),
+        _identity(answer.model),
+    )
+
+
+def many(answer: ser_pb2.PredictResponse) -> list[ServerPrediction]:
+    """The answers about several recordings."""
+    return [
+        ServerPrediction(
+            clip.name, clip.prediction, dict(clip.probabilities), _pieces(clip.pieces), None, tuple(clip.unknown),
+            _identity(answer.model),
+        )
+        for clip in answer.predictions
+    ]  # fmt: skip
+
+
+def train_result(answer: ser_pb2.TrainResponse) -> TrainResult:
+    """The answer about a training."""
+    return TrainResult(
+        answer.model_id,
+        tuple(answer.test_samples),
+        dict(answer.metrics),
+        tuple(answer.classes),
+        answer.seconds,
+        answer.job_id,
+    )
+
+
+def stream_config(model_id: str, fields: Mapping[str, Any]) -> ser_pb2.StreamPredictRequest:
+    """The first message of a stream."""
+    return ser_pb2.StreamPredictRequest(config=ser_pb2.StreamConfig(model_id=model_id, **fields))
+
+
+def _pieces(pieces: Iterable[ser_pb2.Piece]) -> tuple[Piece, ...]:
+    return tuple(Piece(piece.start_seconds, piece.end_seconds, dict(piece.probabilities)) for piece in pieces)
+
+
+def _identity(model: ser_pb2.ModelIdentity) -> ModelIdentity:
+    return ModelIdentity(model.model_id, model.model_type, model.sha256, model.created.ToJsonString())

@@ -1,0 +1,229 @@
+"""The client against the real server, and against one that fails on purpose."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import grpc
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from ser.bundle import Bundle
+from ser.cli.main import app
+from ser.errors import Code, ConfigError, NotFoundError
+from ser.predictor import Predictor
+from ser_api.v1 import ser_pb2, ser_pb2_grpc
+from ser_client import AsyncClient, Client, Recording, ServerError
+from tests.inference_server.harness import Server, serve
+from tests.signals import tone, wav
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[Client]:
+    with Client(server.grpc) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("clip") / "clip.wav"
+    path.write_bytes(wav(tone(2.5)))
+    return path
+
+
+def test_predictions_are_those_of_the_library(client: Client, bundle: Bundle, model_id: str, clip: Path) -> None:
+    library = Predictor(bundle.folder.parent, model_id)
+    for audio in (clip, str(clip), clip.read_bytes()):
+        answer = client.predict(audio, model_id=model_id, speaker="03")
+        assert answer.probabilities == pytest.approx(library.predict(clip).probabilities, abs=1e-4)
+        assert answer.sample_name == ("audio" if isinstance(audio, bytes) else "clip.wav")
+        assert answer.model is not None
+        assert answer.model.sha256 == bundle.manifest.files["model.tflite"]
+        assert "gender" in answer.unknown
+        assert answer.pieces[-1].end_seconds == 2.5
+    name = bundle.manifest.validation_samples[0]
+    sample = client.predict_sample(name, model_id=model_id)
+    assert (sample.sample_name, sample.ground_truth) == (name, library.predict_sample(name).ground_truth)
+    many = client.predict_many([Recording(clip), Recording(clip.read_bytes(), name="b")], model_id=model_id)
+    assert [one.sample_name for one in many] == ["clip.wav", "b"]
+    assert many[0].probabilities == many[1].probabilities
+
+
+def test_models_and_reports(client: Client, bundle: Bundle, model_id: str) -> None:
+    assert [model.model_id for model in client.models()] == [model_id]
+    assert list(client.model(model_id).classes) == list(bundle.manifest.classes)
+    assert client.report(model_id) == (bundle.report / "report.html").read_text()
+
+
+def test_a_stream(client: Client, model_id: str) -> None:
+    pcm = (tone(3.0) * 32_767).astype("<i2").tobytes()
+    chunks = [pcm[at : at + 8_000] for at in range(0, len(pcm), 8_000)]
+    answers = list(client.stream(chunks, model_id=model_id, window_seconds=1, hop_seconds=1))
+    assert [answer.end_seconds for answer in answers] == [1, 2, 3]
+
+
+def test_errors_say_what_and_where(client: Client, model_id: str) -> None:
+    with pytest.raises(ServerError, match="no model 'none'") as missing:
+        client.predict(wav(tone()), model_id="none")
+    assert missing.value.code is Code.NOT_FOUND
+    assert missing.value.request_id
+    with pytest.raises(ServerError) as wrong:
+        client.predict(wav(np.zeros(100)), model_id=model_id)
+    assert wrong.value.code is Code.INVALID_ARGUMENT
+    assert [violation.field for violation in wrong.value.violations] == ["audio"]
+    with pytest.raises(NotFoundError, match="no such file"):
+        client.predict("nowhere.wav", model_id=model_id)
+    with pytest.raises(ConfigError, match="colour"):
+        client.train(colour=1)
+    with pytest.raises(ServerError, match="config"):
+        list(client.stream([], model_id=model_id, hop_seconds=0))
+    with pytest.raises(ServerError, match="no job"):
+        list(client.watch("job-0"))
+
+
+def test_trainings(tmp_path: Path) -> None:
+    fields = {
+        "data_path": "data", "remote_url": "embedded:?clips=70", "model_type": "KerasClassifier",
+        "model_save_path": "models", "model_config": {"epochs": 2}, "dataset_load_split_at": 16_000,
+    }  # fmt: skip
+    with serve(tmp_path) as server, Client(server.grpc) as client:
+        result = client.train(**fields)
+        assert client.predict_sample(result.test_samples[0], model_id=result.model_id).ground_truth
+        job = client.start_training(**{**fields, "model_config": {"epochs": 50_000}})
+        watched = client.watch(job.job_id)
+        while next(watched).state != ser_pb2.TrainingJob.RUNNING:
+            pass
+        client.cancel(job.job_id)
+        *_, last = watched
+        assert last.state == client.job(job.job_id).state == ser_pb2.TrainingJob.CANCELLED
+        assert [one.job_id for one in client.jobs()] == [job.job_id, result.job_id]
+        client.delete_model(result.model_id)
+        assert client.models() == []
+
+
+def test_the_asynchronous_client_says_the_same(server: Server, model_id: str, bundle: Bundle, clip: Path) -> None:
+    name = bundle.manifest.validation_samples[0]
+    pcm = (tone(2.0) * 32_767).astype("<i2").tobytes()
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield pcm
+
+    async def main() -> None:
+        async with AsyncClient(server.grpc) as client:
+            with Client(server.grpc) as other:
+                assert await client.predict(clip, model_id=model_id) == other.predict(clip, model_id=model_id)
+                assert await client.predict_sample(name, model_id=model_id) == other.predict_sample(
+                    name, model_id=model_id
+                )
+                assert await client.predict_many([Recording(clip)], model_id=model_id) == other.predict_many(
+                    [Recording(clip)], model_id=model_id
+                )
+                assert await client.models() == other.models()
+                assert await client.model(model_id) == other.model(model_id)
+                assert await client.report(model_id) == other.report(model_id)
+                config = {"model_id": model_id, "window_seconds": 1.0}
+                assert [one async for one in client.stream(chunks(), **config)] == list(other.stream([pcm], **config))
+            assert [job async for job in client.jobs()] == []
+            for call in (client.job("job-0"), client.cancel("job-0"), client.start_training(), client.train()):
+                with pytest.raises(ServerError):
+                    await call
+            with pytest.raises(ServerError):
+                await client.delete_model("none")
+            with pytest.raises(ServerError):
+                [one async for one in client.watch("job-0")]
+
+    asyncio.run(main())
+
+
+class Unsteady(ser_pb2_grpc.SpeechEmotionRecognitionServicer):
+    """Is away twice, then answers; counts what it is asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.metadata: dict[str, str | bytes] = {}
+
+    def Predict(self, request: ser_pb2.PredictRequest, context: grpc.ServicerContext) -> ser_pb2.PredictResponse:  # noqa: N802
+        self.asked.append("Predict")
+        self.metadata = dict(context.invocation_metadata())
+        if len(self.asked) < 3:
+            context.abort(grpc.StatusCode.UNAVAILABLE, "back soon")
+        return ser_pb2.PredictResponse(sample_name=request.sample_name, prediction="anger")
+
+    def Train(self, request: ser_pb2.TrainRequest, context: grpc.ServicerContext) -> ser_pb2.TrainResponse:  # noqa: ARG002, N802
+        self.asked.append("Train")
+        context.abort(grpc.StatusCode.UNAVAILABLE, "back soon")
+        raise AssertionError
+
+
+@pytest.fixture
+def unsteady() -> Iterator[tuple[Unsteady, str]]:
+    service = Unsteady()
+    server = grpc.server(ThreadPoolExecutor(2))
+    ser_pb2_grpc.add_SpeechEmotionRecognitionServicer_to_server(service, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    yield service, f"127.0.0.1:{port}"
+    server.stop(None)
+
+
+def test_what_changes_nothing_is_tried_again_and_a_training_is_not(unsteady: tuple[Unsteady, str]) -> None:
+    service, target = unsteady
+    with Client(target, token="secret") as client:
+        assert client.predict_sample("x", model_id="m").prediction == "anger"
+        assert service.asked == ["Predict"] * 3
+        assert service.metadata["authorization"] == "Bearer secret"
+        service.asked.clear()
+        with pytest.raises(ServerError) as away:
+            client.train(data_path="d")
+    assert away.value.code is Code.UNAVAILABLE
+    assert service.asked == ["Train"]
+
+
+def test_a_server_that_is_not_there(unused_port: int) -> None:
+    with (
+        Client(f"127.0.0.1:{unused_port}", timeout=20) as client,
+        pytest.raises(ServerError, match=f"no server answers at 127.0.0.1:{unused_port}"),
+    ):
+        client.models()
+
+
+@pytest.fixture
+def unused_port() -> int:
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.mark.parametrize("target", ["ser.example.org:50051", "10.0.0.1:50051"])
+def test_a_token_does_not_go_out_in_the_clear(target: str) -> None:
+    with pytest.raises(ConfigError, match="token: expected TLS"):
+        Client(target, token="secret")
+    Client(target, token="secret", tls=True).close()
+
+
+def test_the_command_line_predicts_by_a_server(server: Server, model_id: str, clip: Path, bundle: Bundle) -> None:
+    sample = bundle.manifest.validation_samples[0]
+    run = CliRunner().invoke
+    remote = run(app, ["predict", "--server", server.grpc, "--json", "--sample-name", sample, str(clip)])
+    local = run(
+        app,
+        ["predict", "--model-save-path", str(server.models), "--model-id", model_id, "--json", "--sample-name", sample,
+         str(clip)],
+    )  # fmt: skip
+    assert remote.exit_code == 0, remote.output
+    there, here = json.loads(remote.stdout), json.loads(local.stdout)
+    assert there["model_id"] == here["model_id"] == model_id
+    for one, other in zip(there["predictions"], here["predictions"], strict=True):
+        assert one["sample_name"] == other["sample_name"]
+        assert one["probabilities"] == pytest.approx(other["probabilities"], abs=1e-4)
+    table = run(app, ["predict", "--server", server.grpc, str(clip)])
+    assert there["predictions"][1]["prediction"] in table.stdout
+    missing = run(app, ["predict", "--server", server.grpc, "--model-id", "none", str(clip)])
+    assert isinstance(missing.exception, ServerError)
