@@ -587,9 +587,9 @@ class StreamConfig(_message.Message):
     GENDER_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int
     model_save_path: _builtins.str
-    """As in PredictRequest."""
+    """Folder of the model's folder; inside the server's model root (PERMISSION_DENIED). Default: the root itself."""
     model_id: _builtins.str
-    """As in PredictRequest. Mandatory."""
+    """Which model; a name, never a path. NOT_FOUND if there is none. Mandatory."""
     sample_rate_hz: _builtins.float
     """Samples a second of what is sent: 4000 to 192000. Default 16000."""
     window_seconds: _builtins.float
@@ -1072,7 +1072,7 @@ class ListModelsRequest(_message.Message):
 
     MODEL_SAVE_PATH_FIELD_NUMBER: _builtins.int
     model_save_path: _builtins.str
-    """As in PredictRequest."""
+    """Folder of the model's folder; inside the server's model root (PERMISSION_DENIED). Default: the root itself."""
     def __init__(
         self,
         *,
@@ -1183,7 +1183,7 @@ class GetModelRequest(_message.Message):
     MODEL_SAVE_PATH_FIELD_NUMBER: _builtins.int
     MODEL_ID_FIELD_NUMBER: _builtins.int
     model_save_path: _builtins.str
-    """As in PredictRequest."""
+    """Folder of the model's folder; inside the server's model root (PERMISSION_DENIED). Default: the root itself."""
     model_id: _builtins.str
     """A name, never a path. NOT_FOUND if there is none, DATA_LOSS if a file of it is missing or altered."""
     def __init__(
@@ -1289,7 +1289,7 @@ class DeleteModelRequest(_message.Message):
     MODEL_SAVE_PATH_FIELD_NUMBER: _builtins.int
     MODEL_ID_FIELD_NUMBER: _builtins.int
     model_save_path: _builtins.str
-    """As in PredictRequest."""
+    """Folder of the model's folder; inside the server's model root (PERMISSION_DENIED). Default: the root itself."""
     model_id: _builtins.str
     """A name, never a path. NOT_FOUND if there is none."""
     def __init__(
@@ -1337,7 +1337,7 @@ class GetReportRequest(_message.Message):
     MODEL_SAVE_PATH_FIELD_NUMBER: _builtins.int
     MODEL_ID_FIELD_NUMBER: _builtins.int
     model_save_path: _builtins.str
-    """As in PredictRequest."""
+    """Folder of the model's folder; inside the server's model root (PERMISSION_DENIED). Default: the root itself."""
     model_id: _builtins.str
     """A name, never a path. NOT_FOUND if there is none, or if it was not evaluated."""
     def __init__(

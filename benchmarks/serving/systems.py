@@ -1,0 +1,196 @@
+"""The servers that are compared, as processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+BASELINES = Path(__file__).parent / "baselines"
+_SECONDS_TO_START = 180.0
+
+
+@dataclass(frozen=True)
+class System:
+    """One way to serve the model."""
+
+    name: str
+    protocol: str
+    """http or grpc."""
+    port: int
+    path: str
+    """Where to post; of gRPC the model's id, or Baseline."""
+    command: list[str]
+    environment: dict[str, str] = field(default_factory=dict)
+    module: str = ""
+    """What its Python must have."""
+
+
+@dataclass
+class Running:
+    """A server under way."""
+
+    system: System
+    process: subprocess.Popen[bytes]
+    start_seconds: float
+    """From its start to its first right answer."""
+    answer: dict[str, Any]
+
+    def load(self, clip: Path, *, callers: int, seconds: float) -> dict[str, Any]:
+        """Calls it; see `benchmarks.serving.load`."""
+        return _load(self.system, clip, callers=callers, seconds=seconds)
+
+    def largest_rss_bytes(self) -> int:
+        """Resident memory of the largest of its processes."""
+        found = []
+        for path in Path("/proc").glob("[0-9]*"):
+            try:
+                if os.getpgid(int(path.name)) == self.process.pid:
+                    status = (path / "status").read_text()
+                    found.append(int(status.partition("VmRSS:")[2].split()[0]) * 1_024)
+            except (OSError, IndexError):  # ended meanwhile
+                continue
+        return max(found)
+
+
+def systems(bundle: Path, python: str, workers: int) -> list[System]:
+    """SER over both protocols, and what it is compared with."""
+    root, model_id = bundle.parent, bundle.name
+
+    def baseline(name: str, file: str, module: str, protocol: str = "http") -> System:
+        port = free_port()
+        path = "/predict" if protocol == "http" else "Baseline"
+        return System(name, protocol, port, path, [python, str(BASELINES / file), str(bundle), str(port)], {}, module)
+
+    def ser(protocol: str) -> System:
+        http, grpc = free_port(), free_port()
+        environment = {
+            "SER_HTTP_PORT": str(http), "SER_GRPC_PORT": str(grpc), "SER_WORKERS": str(workers),
+            "SER_DATA_ROOT": str(root.parent / "data"), "SER_MODEL_ROOT": str(root),
+        }  # fmt: skip
+        port, path = (http, f"/predict?model_id={model_id}") if protocol == "http" else (grpc, model_id)
+        command = [sys.executable, "-m", "inference_server"]
+        return System(f"SER, {protocol.upper()}", protocol, port, path, command, environment)
+
+    bento = free_port()
+    return [
+        ser("http"),
+        ser("grpc"),
+        baseline("(a) Flask, model.predict, librosa", "flask_app.py", "flask"),
+        baseline("(b) grpcio, tf.function, librosa", "grpc_app.py", "grpc", "grpc"),
+        baseline("(c) LitServe, tf.function, librosa", "litserve_app.py", "litserve"),
+        System(
+            "(c) BentoML, tf.function, librosa",
+            "http",
+            bento,
+            "/predict",
+            [
+                python,
+                "-m",
+                "bentoml",
+                "serve",
+                "bentoml_app:Emotion",
+                "--working-dir",
+                str(BASELINES),
+                "--port",
+                str(bento),
+            ],
+            {"BUNDLE": str(bundle), "BENTOML_DO_NOT_TRACK": "True", "PYTHONPATH": str(BASELINES)},
+            "bentoml",
+        ),
+    ]
+
+
+@contextmanager
+def running(system: System, clip: Path, log: Path) -> Iterator[Running]:
+    """Starts a server, waits for its first right answer, and ends it with all its children."""
+    started = time.perf_counter()
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            system.command, env={**os.environ, **system.environment}, stdout=output, stderr=output,
+            start_new_session=True,
+        )  # fmt: skip
+    try:
+        while not _listens(system.port):
+            _still_alive(process, system, log, started)
+        answer = None
+        while answer is None:
+            _still_alive(process, system, log, started)
+            try:
+                answer = _once(system, clip)
+            except OSError:
+                continue
+        seconds = time.perf_counter() - started
+        yield Running(system, process, seconds, answer)
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(15)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def free_port() -> int:
+    """A port that nobody has at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def probabilities(answer: dict[str, Any]) -> dict[str, float]:
+    """Label to probability, however the server wraps them."""
+    inner = answer.get("probabilities", answer)
+    return {label: float(value) for label, value in inner.items()}
+
+
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def _still_alive(process: subprocess.Popen[bytes], system: System, log: Path, started: float) -> None:
+    if process.poll() is not None or time.perf_counter() - started > _SECONDS_TO_START:
+        raise RuntimeError(f"{system.name} did not come up:\n{log.read_text(errors='replace')[-2_000:]}")
+    time.sleep(0.02)
+
+
+def _once(system: System, clip: Path) -> dict[str, Any]:
+    """One call from this process, so that starting a load generator is not counted."""
+    from benchmarks.serving.load import caller
+
+    order = {"protocol": system.protocol, "port": system.port, "path": system.path, "clip": str(clip)}
+    try:
+        found: dict[str, Any] = json.loads(caller(order)())
+    except OSError:
+        raise
+    except Exception as error:
+        if type(error).__module__.startswith("grpc"):
+            raise ConnectionError(str(error)) from None
+        raise
+    return found
+
+
+def _load(system: System, clip: Path, *, callers: int, seconds: float) -> dict[str, Any]:
+    order = {
+        "protocol": system.protocol, "port": system.port, "path": system.path, "clip": str(clip), "callers": callers,
+        "seconds": seconds,
+    }  # fmt: skip
+    command = [sys.executable, "-m", "benchmarks.serving.load"]
+    result = subprocess.run(command, input=json.dumps(order), capture_output=True, text=True, check=False)
+    if result.returncode != 0:
+        raise RuntimeError(f"{system.name}: {result.stderr[-2_000:]}")
+    found: dict[str, Any] = json.loads(result.stdout)
+    return found
