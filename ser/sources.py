@@ -17,7 +17,6 @@ import urllib3
 from ser.access import SCHEMES, Access
 from ser.errors import ConfigError, DownloadError, FieldViolation, LimitError
 from ser.progress import Progress, Reporter
-from ser.synthesis import synthesise_corpus
 
 EMBEDDED_CLIPS = 300
 """Clips of the embedded corpus when `embedded:` says nothing else."""
@@ -218,6 +217,8 @@ class EmbeddedSource(Source):
     def fetch(self, path: Path, *, max_bytes: int, report: Reporter) -> None:  # noqa: ARG002 - ours, and bounded
         """See `Source.fetch`."""
         try:
+            from ser.synthesis import synthesise_corpus  # a server that only predicts never needs it
+
             synthesise_corpus(path, clips=self.clips, seed=self.seed, report=report)
         except ValueError as error:
             raise ConfigError([FieldViolation("remote_url", str(error))]) from error

@@ -88,7 +88,7 @@ def _check(server: Running, expected: dict[str, float]) -> dict[str, float]:
 
 
 def _measure(server: Running, clip: Path, seconds: float, folder: Path) -> dict[str, float]:
-    server.load(clip, callers=1, seconds=1)
+    server.load(clip, callers=8, seconds=2)  # every worker is warm then
     alone = sorted(server.load(clip, callers=1, seconds=seconds)["milliseconds"])
     eight = server.load(clip, callers=8, seconds=seconds)
     found = {

@@ -25,7 +25,7 @@ class System:
 
     name: str
     protocol: str
-    """http or grpc."""
+    """http (the recording is the body), json (it is base64 in one), or grpc."""
     port: int
     path: str
     """Where to post; of gRPC the model's id, or Baseline."""
@@ -51,15 +51,7 @@ class Running:
 
     def largest_rss_bytes(self) -> int:
         """Resident memory of the largest of its processes."""
-        found = []
-        for path in Path("/proc").glob("[0-9]*"):
-            try:
-                if os.getpgid(int(path.name)) == self.process.pid:
-                    status = (path / "status").read_text()
-                    found.append(int(status.partition("VmRSS:")[2].split()[0]) * 1_024)
-            except (OSError, IndexError):  # ended meanwhile
-                continue
-        return max(found)
+        return max(_rss_bytes(pid) for pid in _family(self.process.pid))
 
 
 def systems(bundle: Path, python: str, workers: int) -> list[System]:
@@ -68,7 +60,7 @@ def systems(bundle: Path, python: str, workers: int) -> list[System]:
 
     def baseline(name: str, file: str, module: str, protocol: str = "http") -> System:
         port = free_port()
-        path = "/predict" if protocol == "http" else "Baseline"
+        path = "Baseline" if protocol == "grpc" else "/predict"
         return System(name, protocol, port, path, [python, str(BASELINES / file), str(bundle), str(port)], {}, module)
 
     def ser(protocol: str) -> System:
@@ -87,7 +79,7 @@ def systems(bundle: Path, python: str, workers: int) -> list[System]:
         ser("grpc"),
         baseline("(a) Flask, model.predict, librosa", "flask_app.py", "flask"),
         baseline("(b) grpcio, tf.function, librosa", "grpc_app.py", "grpc", "grpc"),
-        baseline("(c) LitServe, tf.function, librosa", "litserve_app.py", "litserve"),
+        baseline("(c) LitServe, tf.function, librosa", "litserve_app.py", "litserve", "json"),
         System(
             "(c) BentoML, tf.function, librosa",
             "http",
@@ -132,11 +124,13 @@ def running(system: System, clip: Path, log: Path) -> Iterator[Running]:
         seconds = time.perf_counter() - started
         yield Running(system, process, seconds, answer)
     finally:
-        os.killpg(process.pid, signal.SIGTERM)
+        family = _family(process.pid)
+        process.terminate()
         with suppress(subprocess.TimeoutExpired):
             process.wait(15)
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+        for pid in family:  # some servers leave their workers behind
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         process.wait()
 
 
@@ -151,6 +145,26 @@ def probabilities(answer: dict[str, Any]) -> dict[str, float]:
     """Label to probability, however the server wraps them."""
     inner = answer.get("probabilities", answer)
     return {label: float(value) for label, value in inner.items()}
+
+
+def _family(pid: int) -> list[int]:
+    """A process and all below it; some servers put their workers into sessions of their own."""
+    try:
+        children = [
+            int(child)
+            for task in Path(f"/proc/{pid}/task").iterdir()
+            for child in (task / "children").read_text().split()
+        ]
+    except OSError:  # ended meanwhile
+        return [pid]
+    return [pid, *(one for child in children for one in _family(child))]
+
+
+def _rss_bytes(pid: int) -> int:
+    try:
+        return int(Path(f"/proc/{pid}/status").read_text().partition("VmRSS:")[2].split()[0]) * 1_024
+    except (OSError, IndexError):  # ended meanwhile
+        return 0
 
 
 def _listens(port: int) -> bool:

@@ -15,9 +15,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from inference_server.failures import violations_of
 from inference_server.jobs.priority import be_polite, die_with_parent
-from inference_server.jobs.store import JobStore
+from inference_server.jobs.store import JobStore, error_record
 from ser.access import Access
 from ser.archive import Limits
 from ser.config import parse
@@ -61,16 +60,6 @@ def main() -> None:
         store.fail(job_id, error_record(Code.FAILED_PRECONDITION, f"the operating system refused: {error}"))
     else:
         store.succeed(job_id, result.to_json())
-
-
-def error_record(code: Code, message: str, error: SerError | None = None) -> dict[str, Any]:
-    """An error as the queue keeps it."""
-    violations = violations_of(error) if error else ()
-    return {
-        "code": code.name,
-        "message": " ".join(message.split()),
-        "violations": [{"field": one.field, "description": one.description} for one in violations],
-    }
 
 
 class JobProgress:

@@ -10,8 +10,7 @@ import sys
 import time
 from dataclasses import asdict, dataclass
 
-from inference_server.jobs.child import error_record
-from inference_server.jobs.store import Job, JobStore, State
+from inference_server.jobs.store import Job, JobStore, State, error_record
 from inference_server.settings import Settings
 from ser.errors import Code
 

@@ -13,8 +13,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from inference_server.failures import OverloadedError
-from ser.errors import NotFoundError
+from inference_server.failures import OverloadedError, violations_of
+from ser.errors import Code, NotFoundError, SerError
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS jobs (
@@ -203,3 +203,13 @@ class JobStore:
         waits = values["state"] is State.QUEUED
         ahead = self._count("state IN ('QUEUED', 'RUNNING') AND number < ?", values["number"]) if waits else 0
         return Job(**values, ahead=ahead)
+
+
+def error_record(code: Code, message: str, error: SerError | None = None) -> dict[str, Any]:
+    """An error as the queue keeps it."""
+    violations = violations_of(error) if error else ()
+    return {
+        "code": code.name,
+        "message": " ".join(message.split()),
+        "violations": [{"field": one.field, "description": one.description} for one in violations],
+    }

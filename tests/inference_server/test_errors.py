@@ -185,12 +185,12 @@ def test_a_damaged_model_names_the_file_and_heals_when_the_file_does(
         assert over_http(server, "/predict", body)[0] == 200
         for name in ("model.tflite", "frontend.npz", "validation.npz", "manifest.json"):
             content = (folder / name).read_bytes()
-            for damaged in (content[:-1], b"", None):
+            for damaged in (content[: len(content) // 2], b"", None):
                 (folder / name).unlink()
                 if damaged is not None:
                     (folder / name).write_bytes(damaged)
                 status, error = over_http(server, "/predict", body)
-                assert (status, error["code"]) == (500, 15), error
+                assert (status, error.get("code")) == (500, 15), (name, damaged, error)
                 assert name in error["message"]
                 (folder / name).write_bytes(content)
             assert over_http(server, "/predict", body)[0] == 200

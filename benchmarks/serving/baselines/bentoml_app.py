@@ -17,6 +17,6 @@ class Emotion:
         self.model = LibrosaModel(os.environ["BUNDLE"], compiled=True)
 
     @bentoml.api(route="/predict")
-    def predict(self, audio: Path) -> dict[str, float]:
-        """Label to probability; a body that is no JSON is the file."""
+    def predict(self, audio: Path, /) -> dict[str, float]:
+        """Label to probability; the body is the file."""
         return self.model(audio.read_bytes())
