@@ -6,8 +6,9 @@ PYTHON ?= python3.11
 VENV   := .venv
 BIN    := $(VENV)/bin
 CORPUS ?= embedded:
+RUNNER ?= subprocess
 
-.PHONY: help setup demo serve test check format lock proto compile clean
+.PHONY: help setup demo serve test check format lock proto compile images clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,8 +22,8 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-demo: setup ## Run the Kubeflow pipeline here, on the embedded corpus or on CORPUS=<zip or URL>
-	$(BIN)/ser pipeline run --remote-url '$(CORPUS)'
+demo: setup ## Run the Kubeflow pipeline here, on CORPUS=<zip or URL>, by RUNNER=subprocess or docker
+	$(BIN)/ser pipeline run --remote-url '$(CORPUS)' --runner $(RUNNER)
 
 serve: setup ## Serve the models: gRPC on 50051, HTTP on 5000 (settings: ser-server --help)
 	$(BIN)/ser-server
@@ -51,15 +52,19 @@ RESOLVE = $(BIN)/uv pip compile --quiet --universal --generate-hashes pyproject.
 
 lock: setup ## Resolve the locks anew from pyproject.toml
 	$(RESOLVE) --upgrade --extra dev -o requirements.lock
-	$(MAKE) components/{download,feature_extraction,training,evaluation}/requirements.lock
+	$(MAKE) $(patsubst %,components/locks/%.lock,$(LOCKS))
 
-# A container installs the part of the lock that its step needs.
-components/download/requirements.lock: EXTRAS = --extra pipelines
-components/feature_extraction/requirements.lock: EXTRAS = --extra pipelines --extra features
-components/training/requirements.lock: EXTRAS = --extra pipelines --extra training
-components/evaluation/requirements.lock: EXTRAS = --extra pipelines --extra evaluation
-components/%/requirements.lock: requirements.lock
-	$(RESOLVE) --extra build $(EXTRAS) --constraint requirements.lock -o $@
+# Containers install the parts of the lock that their step needs; the first is in all of them.
+LOCKS := core components features training trainer evaluation server build
+components/locks/core.lock: requirements.lock
+	$(RESOLVE) --constraint requirements.lock -o $@
+components/locks/build.lock: requirements.lock
+	echo setuptools | $(RESOLVE:pyproject.toml=-) --constraint requirements.lock -o $@
+components/locks/%.lock: requirements.lock
+	$(RESOLVE) --extra $* $(if $(filter components server,$*),--extra s3) --constraint requirements.lock -o $@
+
+images: ## Build the container images with docker or podman, and print their sizes
+	components/build.sh
 
 clean: ## Remove the environment and the caches; data/, models/ and runs/ stay
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info

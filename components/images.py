@@ -10,7 +10,7 @@ REGISTRY_VARIABLE = "SER_IMAGE_REGISTRY"
 
 
 def image(step: str) -> str:
-    """The image of a step.
+    """The image of a step, or of the server.
 
     The tag is the package's version: KFP's cache takes an image's name for its content, so a tag that moves
     would give stale results.

@@ -17,10 +17,7 @@ def main() -> None:
     try:
         settings = CliApp.run(Settings)
     except pydantic.ValidationError as error:
-        for detail in error.errors():
-            name = "_".join(map(str, detail["loc"]))
-            where = f"SER_{name.upper()} (--{name.replace('_', '-')}): " if name else ""
-            sys.stderr.write(f"ser-server: {where}{detail['msg'].removeprefix('Value error, ')}\n")
+        sys.stderr.write(explain("ser-server", error))
         sys.exit(2)
     logs.configure(settings.log_level, settings.log_format)
     try:
@@ -32,6 +29,16 @@ def main() -> None:
         sys.stdout.write(_welcome(supervisor.settings))
         sys.stdout.flush()
         supervisor.run()
+
+
+def explain(program: str, error: pydantic.ValidationError) -> str:
+    """Wrong settings, one line each, under the names that people set them by."""
+    lines = []
+    for detail in error.errors():
+        name = "_".join(map(str, detail["loc"]))
+        where = f"SER_{name.upper()} (--{name.replace('_', '-')}): " if name else ""
+        lines.append(f"{program}: {where}{detail['msg'].removeprefix('Value error, ')}\n")
+    return "".join(lines)
 
 
 def _welcome(settings: Settings) -> str:

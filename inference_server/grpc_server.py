@@ -91,7 +91,7 @@ def _handler(rpc: MethodDescriptor, method: Callable[..., Any], calls: Calls) ->
         try:
             async with enter(context) as call:
                 given = call.request_id
-                await context.send_initial_metadata(((REQUEST_ID, given),))
+                context.set_trailing_metadata(((REQUEST_ID, given),))
                 answer: Message = await method(_parse(data, message_class), call)
                 return answer.SerializeToString()
         except SerError as error:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import os
 from collections import OrderedDict
-from pathlib import Path
 
-from ser.bundle import FILES, MANIFEST, Manifest, delete_bundle, find_bundle, list_models
-from ser.errors import DamagedError
+from ser.bundle import FILES, MANIFEST, Manifest
+from ser.errors import DamagedError, NotFoundError, SerError
+from ser.model_store import find_bundle, list_models, load_manifest
 from ser.predictor import Predictor
+from ser.stores import is_address
 
 Signature = tuple[tuple[int, int, int], ...]
 logger = logging.getLogger("ser.models")
@@ -20,62 +21,73 @@ class ModelStore:
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
-        self._open: OrderedDict[tuple[Path, str], tuple[Signature, Predictor]] = OrderedDict()
+        self._open: OrderedDict[tuple[str, str], tuple[Signature, Predictor]] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._open)
 
-    def predictor(self, folder: Path, model_id: str) -> Predictor:
-        """A model, ready to predict. Six calls of stat find out whether it is still what was opened.
+    def held(self, place: str, model_id: str) -> Predictor | None:
+        """A model that is open; six calls of stat find out whether it is still what was opened."""
+        found = self._open.get((place, model_id))
+        if found is None:
+            return None
+        signature, predictor = found
+        try:
+            unchanged = _signature(str(predictor.bundle.folder)) == signature
+        except OSError:
+            unchanged = False
+        if not unchanged:
+            self._open.pop((place, model_id), None)
+            return None
+        self._open.move_to_end((place, model_id))
+        return predictor
+
+    def open(self, place: str, model_id: str) -> Predictor:
+        """Opens a model, ready to predict; one of an object store is brought here first.
 
         Raises:
             ConfigError: If `model_id` is not a name.
             NotFoundError: If there is no such model; the message lists those there are.
             DamagedError: If one of its files is missing or altered.
+            StoreError: If the object store cannot be reached.
         """
-        key, path = (folder, model_id), os.path.join(folder, model_id)  # noqa: PTH118 - a tenth of the time of Path
-        held = self._open.get(key)
-        if held is not None:
-            try:
-                unchanged = _signature(path) == held[0]
-            except OSError:
-                unchanged = False
-            if unchanged:
-                self._open.move_to_end(key)
-                return held[1]
-            self._open.pop(key, None)
-        find_bundle(folder, model_id)
+        key, folder = (place, model_id), find_bundle(place, model_id)
         try:
-            signature = _signature(path)
+            signature = _signature(str(folder))
         except FileNotFoundError as error:
-            raise DamagedError(f"{Path(error.filename).name} of model {model_id} is missing") from None
-        predictor = Predictor(folder, model_id)
+            raise DamagedError(f"{os.path.basename(error.filename)} of model {model_id} is missing") from None  # noqa: PTH119
+        predictor = Predictor(folder.parent, model_id)
         predictor.bundle.frontend, predictor.bundle.standardiser, predictor.bundle.model  # noqa: B018 - reads them
         self._open[key] = (signature, predictor)
         while len(self._open) > self._capacity:
             self._open.popitem(last=False)
         return predictor
 
+    def refresh(self) -> None:
+        """Brings those that are open, and come from an object store, up to date here.
 
-def manifests(folder: Path) -> list[Manifest]:
-    """The manifests of a folder's models, sorted by id; those that are damaged are logged and left out."""
+        While the store cannot be reached they are served as they are.
+        """
+        for place, model_id in [key for key in list(self._open) if is_address(key[0])]:
+            try:
+                find_bundle(place, model_id)
+            except NotFoundError:
+                logger.info("model is gone from its store", extra={"model_id": model_id})
+            except SerError as error:
+                logger.warning("model cannot be compared with its store: %s", error, extra={"model_id": model_id})
+
+
+def manifests(place: str) -> list[Manifest]:
+    """The manifests of a place's models, sorted by id; those that are damaged are logged and left out."""
     found = []
-    for model_id in list_models(folder):
+    for model_id in list_models(place):
         try:
-            found.append(Manifest.load(folder / model_id))
+            found.append(load_manifest(place, model_id))
+        except NotFoundError:  # deleted meanwhile
+            continue
         except DamagedError as error:
             logger.warning("model left out of the list: %s", error, extra={"model_id": model_id})
     return found
-
-
-def delete(folder: Path, model_id: str) -> None:
-    """Deletes a model; who has it open keeps it until the end of the call.
-
-    Raises:
-        ConfigError: If `model_id` is not a name.
-        NotFoundError: If there is no such model.
-    """
-    delete_bundle(find_bundle(folder, model_id))
 
 
 def _signature(path: str) -> Signature:

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import TypeVar
 
 from google.api import httpbody_pb2
@@ -17,12 +16,14 @@ from inference_server.failures import CancelledJobError, StoppingError
 from inference_server.jobs.store import Job, JobStore, State
 from inference_server.paths import resolve_inside
 from inference_server.settings import Settings
-from ser.bundle import Bundle, find_bundle
+from ser.bundle import Bundle
 from ser.config import parse
 from ser.errors import AudioError, ConfigError, FieldViolation, LimitError, NotFoundError, SerError
+from ser.model_store import delete_bundle, find_bundle
 from ser.predictor import Prediction, Predictor
 from ser.request import TrainRequest
 from ser.sources import open_source
+from ser.stores import is_address
 from ser.streaming import StreamConfig, StreamingPredictor
 from ser_api.v1 import ser_pb2
 
@@ -40,7 +41,7 @@ class SpeechEmotionRecognition:
         self._settings = settings
         self._calls = calls
         self._jobs = jobs
-        self._model_root = settings.model_root.resolve()
+        self._model_root = resolve_inside(settings.model_root, "", field="model_save_path")
         self._models = models.ModelStore(settings.max_loaded_models)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="predict")
 
@@ -104,7 +105,7 @@ class SpeechEmotionRecognition:
     async def Predict(self, request: ser_pb2.PredictRequest, call: Call) -> ser_pb2.PredictResponse:  # noqa: N802
         """See the proto."""
         _check_one_of(request)
-        predictor = self._predictor(request)
+        predictor = await self._predictor(request)
         call.facts["model_id"] = request.model_id
         if request.sample_name:
             return convert.predict_response(predictor.predict_sample(request.sample_name), predictor.bundle)
@@ -125,7 +126,7 @@ class SpeechEmotionRecognition:
         first = await anext(requests, None)
         if first is None or first.WhichOneof("message") != "config":
             raise _wrong("config", "expected the configuration in the first message, and only there")
-        predictor = self._predictor(first.config)
+        predictor = await self._predictor(first.config)
         call.facts["model_id"] = first.config.model_id
         fields = StreamConfig.model_fields
         given = {field.name: value for field, value in first.config.ListFields() if field.name in fields}
@@ -142,26 +143,33 @@ class SpeechEmotionRecognition:
 
     async def ListModels(self, request: ser_pb2.ListModelsRequest, call: Call) -> ser_pb2.ListModelsResponse:  # noqa: ARG002, N802
         """See the proto."""
-        found = models.manifests(self._model_folder(request.model_save_path))
+        place = self._model_place(request.model_save_path)
+        found = await self._in_thread(lambda: models.manifests(place))
         return ser_pb2.ListModelsResponse(models=[convert.model_summary(manifest) for manifest in found])
 
     async def GetModel(self, request: ser_pb2.GetModelRequest, call: Call) -> ser_pb2.Model:  # noqa: ARG002, N802
         """See the proto."""
-        return convert.model(self._predictor(request).bundle)
+        return convert.model((await self._predictor(request)).bundle)
 
     async def DeleteModel(self, request: ser_pb2.DeleteModelRequest, call: Call) -> ser_pb2.DeleteModelResponse:  # noqa: ARG002, N802
         """See the proto."""
-        folder = self._model_folder(request.model_save_path)
-        await self._in_thread(lambda: models.delete(folder, _given(request.model_id, "model_id")))
+        place, model_id = self._model_place(request.model_save_path), _given(request.model_id, "model_id")
+        await self._in_thread(lambda: delete_bundle(place, model_id))
         return ser_pb2.DeleteModelResponse(model_id=request.model_id)
 
     async def GetReport(self, request: ser_pb2.GetReportRequest, call: Call) -> httpbody_pb2.HttpBody:  # noqa: ARG002, N802
         """See the proto."""
-        folder = self._model_folder(request.model_save_path)
-        page = find_bundle(folder, _given(request.model_id, "model_id")) / "report" / "report.html"
+        place, model_id = self._model_place(request.model_save_path), _given(request.model_id, "model_id")
+        page = await self._in_thread(lambda: find_bundle(place, model_id)) / "report" / "report.html"
         if not page.is_file():
             raise NotFoundError(f"model_id: model {request.model_id} was not evaluated, it has no report")
         return httpbody_pb2.HttpBody(content_type="text/html; charset=utf-8", data=page.read_bytes())
+
+    async def refresh(self) -> None:
+        """Compares the open models with their object store, again and again; returns at once where there is none."""
+        while is_address(self._model_root):
+            await asyncio.sleep(self._settings.refresh_seconds)
+            await self._in_thread(self._models.refresh)
 
     def close(self) -> None:
         """Ends the thread."""
@@ -172,10 +180,8 @@ class SpeechEmotionRecognition:
         request = parse(TrainRequest, convert.train_fields(message))
         source = open_source(request.remote_url, settings.access)
         folders = {
-            "data_path": str(resolve_inside(settings.data_root, request.data_path, field="data_path")),
-            "model_save_path": str(
-                resolve_inside(settings.model_root, request.model_save_path, field="model_save_path")
-            ),
+            "data_path": resolve_inside(settings.data_root, request.data_path, field="data_path"),
+            "model_save_path": self._model_place(request.model_save_path),
         }
         await self._in_thread(source.check)
         content = {**request.model_dump(mode="json", by_alias=True), **folders}
@@ -244,15 +250,17 @@ class SpeechEmotionRecognition:
     async def _in_thread(self, work: Callable[[], Result]) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
-    def _predictor(self, request: ser_pb2.PredictRequest | ser_pb2.GetModelRequest | ser_pb2.StreamConfig) -> Predictor:
-        folder = self._model_folder(request.model_save_path)
-        before = len(self._models)
-        predictor = self._models.predictor(folder, _given(request.model_id, "model_id"))
-        if len(self._models) != before:
-            metrics.MODELS.set(len(self._models))
+    async def _predictor(
+        self, request: ser_pb2.PredictRequest | ser_pb2.GetModelRequest | ser_pb2.StreamConfig
+    ) -> Predictor:
+        place, model_id = self._model_place(request.model_save_path), _given(request.model_id, "model_id")
+        predictor = self._models.held(place, model_id)
+        if predictor is None:
+            predictor = await self._in_thread(lambda: self._models.open(place, model_id))
+        metrics.MODELS.set(len(self._models))
         return predictor
 
-    def _model_folder(self, path: str) -> Path:
+    def _model_place(self, path: str) -> str:
         return resolve_inside(self._model_root, path, field="model_save_path") if path else self._model_root
 
 

@@ -17,6 +17,7 @@ from ser.access import SCHEMES, Access
 from ser.archive import Limits
 from ser.audio import MAX_SECONDS
 from ser.parallel import available_cores
+from ser.stores import cache_folder, is_address, local_path
 
 Port = Annotated[int, Field(ge=0, le=65_535)]
 MEGABYTE = 1 << 20
@@ -49,12 +50,15 @@ class Settings(BaseSettings):
     workers: Annotated[int, Field(ge=1, le=256)] = Field(default_factory=available_cores)
     """Serving processes on the shared ports; by default one a core."""
 
-    data_root: Path = Path("data")
-    """Folder that every data_path lies in."""
-    model_root: Path = Path("models")
-    """Folder that every model_save_path lies in, and the default of the calls that read models."""
+    data_root: str = "data"
+    """Folder that every data_path lies in, or its address in an object store."""
+    model_root: str = "models"
+    """Folder that every model_save_path lies in, and the default of the calls that read models; or its address in an
+    object store, as s3://bucket/models."""
     state_root: Path | None = None
-    """Folder of the training jobs' state; by default .server in the data root."""
+    """Folder of the training jobs' state; by default .server in the data root, or in its local cache."""
+    refresh_seconds: Annotated[float, Field(gt=0)] = 10.0
+    """How often models from an object store are compared with what is there."""
 
     allowed_schemes: str = "http,https,embedded"
     """What a remote_url may begin with, comma-separated: http, https, embedded, file."""
@@ -93,8 +97,8 @@ class Settings(BaseSettings):
     """Most training jobs that wait."""
     max_training_seconds: Annotated[float, Field(gt=0)] = 24 * 3600.0
     """Longest that a training may run."""
-    training_slots: Annotated[int, Field(ge=1)] = 1
-    """Training jobs that run at once."""
+    training_slots: Annotated[int, Field(ge=0)] = 1
+    """Training jobs that run at once; 0 leaves them to a ser-trainer over the same folders."""
     max_download_bytes: Annotated[int, Field(ge=1)] = 2 << 30
     """Largest corpus zip."""
     max_unpacked_bytes: Annotated[int, Field(ge=1)] = 8 << 30
@@ -169,7 +173,12 @@ class Settings(BaseSettings):
     @property
     def jobs_path(self) -> Path:
         """Where the training jobs' state lies."""
-        return (self.state_root or self.data_root / ".server") / "jobs.sqlite"
+        return (self.state_root or local_folder(self.data_root) / ".server") / "jobs.sqlite"
+
+
+def local_folder(place: str) -> Path:
+    """The folder of a place; of an address, that of its local copies."""
+    return cache_folder(place) if is_address(place) else local_path(place)
 
 
 def _listed(text: str) -> list[str]:

@@ -14,10 +14,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from inference_server.jobs.runner import JobRunner
-from inference_server.settings import Settings
+from inference_server.settings import Settings, local_folder
+from ser.stores import is_address
+
+if TYPE_CHECKING:
+    from inference_server.jobs.runner import JobRunner
 
 WORKER_ENVIRONMENT = {
     # A worker has a core; more BLAS threads than that double the processor time of a call.
@@ -51,6 +54,7 @@ class Supervisor:
             update={"http_port": self._http.getsockname()[1], "grpc_port": self._grpc.getsockname()[1]}
         )
         self._workers: dict[subprocess.Popen[bytes], float] = {}
+        self._runner: JobRunner | None = None
         self._stop = False
 
     @contextlib.contextmanager
@@ -58,22 +62,26 @@ class Supervisor:
         """Starts the workers and the jobs; when it gives way all workers take calls. Stops everything at the end."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
-        self.settings.data_root.mkdir(parents=True, exist_ok=True)
-        self.settings.model_root.mkdir(parents=True, exist_ok=True)
+        for place in (self.settings.data_root, self.settings.model_root):
+            local_folder(place).mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="ser-metrics-") as metrics:
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = metrics
-            runner = JobRunner(self.settings)
             try:
-                self._wait_ready([self._spawn() for _ in range(self.settings.workers)])
-                self._runner = runner
+                ready = [self._spawn() for _ in range(self.settings.workers)]
+                if self.settings.training_slots:
+                    from inference_server.jobs.runner import JobRunner  # the workers start meanwhile
+
+                    self._runner = JobRunner(self.settings)
+                self._wait_ready(ready)
                 yield
             finally:
-                self._end(runner)
+                self._end()
 
     def run(self) -> None:
         """Keeps the workers alive and the jobs going until SIGTERM or SIGINT."""
         while not self._stop:
-            self._runner.tick()
+            if self._runner:
+                self._runner.tick()
             for worker in [one for one in self._workers if one.poll() is not None]:
                 lived = time.monotonic() - self._workers.pop(worker)
                 logger.error("a worker died", extra={"pid": worker.pid, "status": worker.returncode})
@@ -114,11 +122,12 @@ class Supervisor:
             if not said:
                 raise RuntimeError("a worker did not come up; its log lines are above")
 
-    def _end(self, runner: JobRunner) -> None:
+    def _end(self) -> None:
         give_up = time.monotonic() + self.settings.grace_seconds + 1
         for worker in self._workers:
             worker.terminate()
-        runner.stop(min(3.0, self.settings.grace_seconds))
+        if self._runner:
+            self._runner.stop(min(3.0, self.settings.grace_seconds))
         for worker in self._workers:
             try:
                 worker.wait(max(0.1, give_up - time.monotonic()))
@@ -158,9 +167,9 @@ def _hold(name: str, host: str, port: int, *, shared: bool = True) -> socket.soc
     return held
 
 
-def model_root_hint(root: Path) -> str:
+def model_root_hint(root: str) -> str:
     """The id of a model to try, or what stands for one."""
-    from ser.bundle import list_models
+    from ser.model_store import list_models
 
-    found = list_models(root)
+    found = [] if is_address(root) else list_models(root)
     return found[-1] if found else "MODEL_ID"

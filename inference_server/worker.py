@@ -63,6 +63,7 @@ async def _serve(order: Order) -> None:
         await asyncio.sleep(0.005)
     os.write(order.ready, b"1")
     os.close(order.ready)
+    refreshing = asyncio.create_task(service.refresh())
     stopped = asyncio.create_task(stop.wait())
     await asyncio.wait({stopped, serving}, return_when=asyncio.FIRST_COMPLETED)
     logger.info("stopping: calls under way may end")
@@ -71,6 +72,7 @@ async def _serve(order: Order) -> None:
     http.should_exit = True
     with contextlib.suppress(asyncio.CancelledError):
         await asyncio.gather(serving, grpc.stop(settings.grace_seconds))
+    refreshing.cancel()
     service.close()
     jobs.close()
 

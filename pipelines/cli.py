@@ -9,13 +9,24 @@ from typing import Annotated
 import typer
 
 from pipelines import compiling
-from pipelines.local import run_locally
+from pipelines.cluster import read_cluster_settings
+from pipelines.local import Runner, cross_validate_locally, run_locally
 from pipelines.submitting import TOKEN_VARIABLE, Host
+from pipelines.submitting import schedule as schedule_run
 from pipelines.submitting import submit as submit_run
 from ser.cli import request_options as options
-from ser.cli.options import AsJson, print_json, print_model
+from ser.cli.options import AsJson, print_json, print_metrics, print_model
+from ser.request import CrossValidationRequest, TrainRequest
+from ser.split import Protocol
 
 commands = typer.Typer(help="The Kubeflow pipeline: run it here, compile it, submit it.", no_args_is_help=True)
+
+PipelineRoot = Annotated[Path, typer.Option(help="Folder for the runs' artifacts.")]
+RunnerOption = Annotated[Runner, typer.Option("--runner", help="Run each step as a process, or in its container.")]
+ClusterFile = Annotated[
+    Path | None, typer.Option("--cluster", help="YAML file: resources, volumes, secrets, GPU, retries (docs/scale.md).")
+]
+MinimumUar = Annotated[float, typer.Option(min=0, max=1, help="Least UAR of a model that is saved.")]
 
 
 @commands.command()
@@ -31,29 +42,69 @@ def run(
     dataset_load_normalize: options.Normalize = None,
     dataset_feature_extract_methods: options.Methods = None,
     dataset_force: options.Force = None,
-    pipeline_root: Annotated[Path, typer.Option(help="Folder for the runs' artifacts.")] = Path("runs"),
+    minimum_uar: MinimumUar = 0.0,
+    pipeline_root: PipelineRoot = Path("runs"),
+    runner: RunnerOption = Runner.SUBPROCESS,
     as_json: AsJson = False,
 ) -> None:
-    """Run the training pipeline on this machine, each step in a process of its own."""
-    flags = {name: value for name, value in locals().items() if name not in ("request", "pipeline_root", "as_json")}
-    result = run_locally(options.read_request(request, **flags), pipeline_root)
+    """Run the training pipeline on this machine, each step in a process or a container of its own."""
+    own = ("request", "pipeline_root", "minimum_uar", "runner", "as_json")
+    flags = {name: value for name, value in locals().items() if name not in (*own, "own")}
+    parsed = options.read_request(request, TrainRequest, **flags)
+    result = run_locally(parsed, pipeline_root, runner, minimum_uar=minimum_uar)
     if as_json:
         print_json(result.to_json())
+    elif result.model:
+        print_model(parsed.model_save_path, result.model_id, result.report, result.metrics, result.seconds)
     else:
-        print_model(result.model, result.metrics, result.seconds)
+        typer.echo(f"saved nothing: UAR {result.metrics['uar']:.3f} is below minimum_uar = {minimum_uar:g}")
+        typer.echo(f"report  {result.report}")
+
+
+@commands.command()
+def cross_validate(
+    request: options.RequestFile = None,
+    remote_url: options.RemoteUrl = None,
+    data_path: options.DataPath = None,
+    model_type: options.ModelType = None,
+    model_config: options.ModelConfig = None,
+    protocol: Annotated[
+        Protocol | None, typer.Option(help="How files are split [default: leave-one-speaker-out]")
+    ] = None,
+    folds: Annotated[int | None, typer.Option(help="How many folds; of k-fold only [default: 10]")] = None,
+    random_state: options.RandomState = None,
+    dataset_load_split_at: options.SplitAt = None,
+    dataset_load_normalize: options.Normalize = None,
+    dataset_feature_extract_methods: options.Methods = None,
+    dataset_force: options.Force = None,
+    pipeline_root: PipelineRoot = Path("runs"),
+    runner: RunnerOption = Runner.SUBPROCESS,
+    as_json: AsJson = False,
+) -> None:
+    """Run the cross-validation pipeline on this machine; what an earlier run finished is not done again."""
+    own = ("request", "pipeline_root", "runner", "as_json")
+    flags = {name: value for name, value in locals().items() if name not in (*own, "own")}
+    parsed = options.read_request(request, CrossValidationRequest, **flags)
+    result = cross_validate_locally(parsed, pipeline_root, runner)
+    if as_json:
+        print_json(result.to_json())
+        return
+    print_metrics(parsed.protocol, result.metrics)
+    typer.echo(f"report  {result.report}\ntook    {result.seconds:.0f} s")
 
 
 @commands.command()
 def compile(  # noqa: A001 - the command's name
-    path: Annotated[Path, typer.Argument(help="YAML file to write.")] = compiling.TRAINING,
-    check: Annotated[bool, typer.Option("--check", help="Only compare with the file that is there.")] = False,
+    folder: Annotated[Path, typer.Argument(help="Folder to write the YAML files into.")] = compiling.COMPILED,
+    cluster: ClusterFile = None,
+    check: Annotated[bool, typer.Option("--check", help="Only compare with the files that are there.")] = False,
 ) -> None:
-    """Compile the training pipeline to YAML for a Kubeflow host."""
+    """Compile the pipelines to YAML for a Kubeflow host."""
     if check:
-        compiling.compare(path)
+        compiling.compare(folder)
     else:
-        compiling.compile_training(path)
-        typer.echo(str(path))
+        for path in compiling.compile_pipelines(folder, read_cluster_settings(cluster)):
+            typer.echo(str(path))
 
 
 @commands.command(epilog=f"The bearer token is read from the environment variable {TOKEN_VARIABLE}.")
@@ -72,6 +123,11 @@ def submit(
     dataset_force: options.Force = None,
     experiment: Annotated[str, typer.Option(help="Experiment that the run belongs to.")] = "ser",
     run_name: Annotated[str | None, typer.Option(help="The run's name.")] = None,
+    minimum_uar: MinimumUar = 0.0,
+    cluster: ClusterFile = None,
+    cron: Annotated[
+        str | None, typer.Option(help="Run again and again: seconds minutes hours day month weekday, as '0 0 3 * * *'.")
+    ] = None,
     namespace: Annotated[str | None, typer.Option(help="Your namespace, on a multi-user host.")] = None,
     pipeline_root: Annotated[str | None, typer.Option(help="Where the host keeps artifacts.")] = None,
     wait: Annotated[bool, typer.Option(help="Wait for the run's end and print the metrics.")] = True,
@@ -84,6 +140,9 @@ def submit(
         "request",
         "experiment",
         "run_name",
+        "minimum_uar",
+        "cluster",
+        "cron",
         "namespace",
         "pipeline_root",
         "wait",
@@ -91,10 +150,20 @@ def submit(
         "as_json",
     )
     flags = {name: value for name, value in locals().items() if name not in (*own, "own")}
-    parsed = options.read_request(request, **flags)
+    parsed = options.read_request(request, TrainRequest, **flags)
     # A forced run must not be answered from the host's cache.
     target = Host(host, namespace, experiment, run_name, pipeline_root, False if parsed.dataset_force else None)
-    result = submit_run(parsed, target, wait_seconds=timeout if wait else None)
+    settings = read_cluster_settings(cluster)
+    if cron is not None:
+        schedule = schedule_run(parsed, target, cron, minimum_uar=minimum_uar, cluster=settings)
+        if as_json:
+            print_json(asdict(schedule))
+        else:
+            typer.echo(f"schedule  {schedule.schedule_id}\npage      {schedule.url}")
+        return
+    result = submit_run(
+        parsed, target, minimum_uar=minimum_uar, cluster=settings, wait_seconds=timeout if wait else None
+    )
     if as_json:
         print_json(asdict(result))
         return

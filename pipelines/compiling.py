@@ -5,39 +5,54 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from ser.errors import DamagedError
 
+if TYPE_CHECKING:
+    from pipelines.cluster import ClusterSettings
+
 COMPILED = Path(__file__).parent / "compiled"
 """Where the compiled pipelines are kept."""
 TRAINING = COMPILED / "training.yaml"
+CROSS_VALIDATION = COMPILED / "cross_validation.yaml"
 
 
-def compile_training(path: Path) -> None:
-    """Compiles the training pipeline into a YAML file."""
+def compile_pipelines(folder: Path = COMPILED, cluster: ClusterSettings | None = None) -> list[Path]:
+    """Compiles every pipeline into a YAML file of a folder.
+
+    Args:
+        folder: Where to.
+        cluster: What a cluster gives the steps; by default the settings' defaults.
+    """
     from kfp import compiler
 
-    from pipelines.training import training_pipeline
+    from pipelines.cluster import ClusterSettings
+    from pipelines.cross_validation import cross_validation_pipeline_on
+    from pipelines.training import training_pipeline_on
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    compiler.Compiler().compile(training_pipeline, str(path))
+    cluster = cluster or ClusterSettings()
+    folder.mkdir(parents=True, exist_ok=True)
+    pipelines = {TRAINING.name: training_pipeline_on, CROSS_VALIDATION.name: cross_validation_pipeline_on}
+    for name, pipeline_on in pipelines.items():
+        compiler.Compiler().compile(pipeline_on(cluster), str(folder / name))
+    return [folder / name for name in pipelines]
 
 
-def compare(path: Path = TRAINING) -> None:
-    """Compiles again and holds the kept file against it.
+def compare(folder: Path = COMPILED) -> None:
+    """Compiles again and holds the kept files against it.
 
     Raises:
-        DamagedError: If the kept file is missing or another.
+        DamagedError: If a kept file is missing or another.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        fresh = Path(folder) / path.name
-        compile_training(fresh)
-        # As data: the order of a map in the comments at the top differs from run to run.
-        if not path.is_file() or _documents(path) != _documents(fresh):
-            raise DamagedError(f"{path} is not what the pipeline compiles to; run: ser pipeline compile")
+    with tempfile.TemporaryDirectory() as temporary:
+        for fresh in compile_pipelines(Path(temporary)):
+            kept = folder / fresh.name
+            # As data: the order of a map in the comments at the top differs from run to run.
+            if not kept.is_file() or _documents(kept) != _documents(fresh):
+                raise DamagedError(f"{kept} is not what the pipeline compiles to; run: ser pipeline compile")
 
 
 def dangling_references(spec: Mapping[str, Any]) -> list[str]:

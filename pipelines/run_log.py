@@ -58,7 +58,7 @@ class RunLog(io.TextIOBase):
             self._in_executor_input = True
         elif self._in_executor_input:
             self._in_executor_input = line != "}"
-        elif line.strip() and not line.startswith("[KFP Executor"):
+        elif line.strip() and "[KFP Executor" not in line:
             self._show(f"  {line}")
 
     def _show(self, line: str) -> None:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import tempfile
 import time
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines.compiling import compile_training
+from pipelines.compiling import TRAINING, compile_pipelines
 from pipelines.local import parameters
-from ser.errors import TrainingError
+from ser.errors import ConfigError, FieldViolation, TrainingError
 from ser.request import TrainRequest
 
 if TYPE_CHECKING:
     import kfp
+
+    from pipelines.cluster import ClusterSettings
 
 TOKEN_VARIABLE = "KFP_TOKEN"  # noqa: S105 - the name of a variable, not a secret
 """Environment variable with the bearer token for the host."""
@@ -53,28 +57,86 @@ class Host:
     """Whether steps may be answered from the host's cache; by default they may."""
 
 
-def submit(request: TrainRequest, host: Host, *, wait_seconds: float | None = None) -> SubmittedRun:
+@dataclass(frozen=True)
+class Schedule:
+    """A run that the host starts again and again."""
+
+    schedule_id: str
+    url: str
+    """Its page."""
+
+
+def schedule(
+    request: TrainRequest,
+    host: Host,
+    cron: str,
+    *,
+    minimum_uar: float = 0.0,
+    cluster: ClusterSettings | None = None,
+) -> Schedule:
+    """Has the training pipeline run by the clock, one run at a time; runs that were missed are not made up for.
+
+    Args:
+        request: What to train, as `submit`.
+        host: Where and how; its `run_name` is the schedule's name.
+        cron: Seconds, minutes, hours, day of the month, month, weekday.
+        minimum_uar: Least UAR, 0 to 1, of a model that is saved.
+        cluster: What the cluster gives the steps.
+
+    Raises:
+        ConfigError: If `cron` has not six fields.
+        TrainingError: If the host refuses or cannot be reached.
+    """
+    if len(cron.split()) != 6:
+        raise ConfigError(
+            [FieldViolation("cron", f"expected six fields, seconds first, as '0 0 3 * * *', got {cron!r}")]
+        )
+    with _errors_of(host), tempfile.TemporaryDirectory() as folder:
+        client = _client(host)
+        compile_pipelines(Path(folder), cluster)
+        experiment = client.create_experiment(host.experiment, namespace=host.namespace)
+        created = client.create_recurring_run(
+            experiment.experiment_id,
+            host.run_name or "ser-training",
+            cron_expression=cron,
+            max_concurrency=1,
+            no_catchup=True,
+            params={**parameters(request), "minimum_uar": minimum_uar},
+            pipeline_package_path=str(Path(folder) / TRAINING.name),
+            pipeline_root=host.pipeline_root,
+            enable_caching=host.enable_caching,
+        )
+    identifier = created.recurring_run_id
+    return Schedule(identifier, f"{host.url.rstrip('/')}/#/recurringrun/details/{identifier}")
+
+
+def submit(
+    request: TrainRequest,
+    host: Host,
+    *,
+    minimum_uar: float = 0.0,
+    cluster: ClusterSettings | None = None,
+    wait_seconds: float | None = None,
+) -> SubmittedRun:
     """Submits the training pipeline.
 
     Args:
         request: What to train. Its paths are paths inside the steps' containers.
         host: Where and how.
+        minimum_uar: Least UAR, 0 to 1, of a model that is saved.
+        cluster: What the cluster gives the steps.
         wait_seconds: Wait for the run's end at most this long; None returns at once.
 
     Raises:
         TrainingError: If the host refuses or cannot be reached, the run does not succeed, or time runs out.
     """
-    import kfp_server_api
-    import urllib3
-
-    try:
+    with _errors_of(host):
         client = _client(host)
         with tempfile.TemporaryDirectory() as folder:
-            package = Path(folder) / "ser-training.yaml"
-            compile_training(package)
+            compile_pipelines(Path(folder), cluster)
             run = client.create_run_from_pipeline_package(
-                str(package),
-                arguments=parameters(request),
+                str(Path(folder) / TRAINING.name),
+                arguments={**parameters(request), "minimum_uar": minimum_uar},
                 run_name=host.run_name,
                 experiment_name=host.experiment,
                 namespace=host.namespace,
@@ -89,6 +151,15 @@ def submit(request: TrainRequest, host: Host, *, wait_seconds: float | None = No
             reason = f": {ended.error.message}" if ended.error and ended.error.message else ""
             raise TrainingError(f"run {run.run_id} ended as {ended.state}{reason}; see {url}")
         return SubmittedRun(run.run_id, url, ended.state, _metrics(client, ended))
+
+
+@contextlib.contextmanager
+def _errors_of(host: Host) -> Iterator[None]:
+    import kfp_server_api
+    import urllib3
+
+    try:
+        yield
     except kfp_server_api.ApiException as error:
         raise TrainingError(f"{host.url}: the host answered {error.status} {error.reason}: {error.body}") from error
     except urllib3.exceptions.HTTPError as error:

@@ -1,6 +1,6 @@
 """The training pipeline: download, feature extraction, training, evaluation."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from kfp import dsl
 
@@ -8,6 +8,7 @@ from components.download.component import download
 from components.evaluation.component import evaluation
 from components.feature_extraction.component import feature_extraction
 from components.training.component import training
+from pipelines.cluster import ClusterSettings, placing
 from ser.request import DEFAULT_METHODS
 
 
@@ -21,42 +22,57 @@ class TrainingOutputs(NamedTuple):
     report: dsl.HTML
 
 
-@dsl.pipeline(name="ser-training", description="Trains a speech emotion model on a corpus zip, and evaluates it.")
-def training_pipeline(
-    data_path: str,
-    remote_url: str,
-    model_type: str,
-    model_save_path: str,
-    random_state: int = 42,
-    dataset_force: bool = False,
-    dataset_load_split_at: str = "min",
-    dataset_load_normalize: bool = True,
-    dataset_feature_extract_methods: dict = dict(DEFAULT_METHODS),  # noqa: B006 - KFP reads it, nobody writes
-    model_config: dict = {},  # noqa: B006
-) -> TrainingOutputs:
-    """Parameters are those of `/train`, under the same names."""
-    corpus = download(data_path=data_path, remote_url=remote_url, dataset_force=dataset_force)
-    features = feature_extraction(
-        corpus=corpus.outputs["corpus"],
-        dataset_load_split_at=dataset_load_split_at,
-        dataset_load_normalize=dataset_load_normalize,
-        dataset_feature_extract_methods=dataset_feature_extract_methods,
-    )
-    model = training(
-        features=features.outputs["features"],
-        random_state=random_state,
-        model_type=model_type,
-        model_config=model_config,
-    )
-    result = evaluation(
-        features=features.outputs["features"],
-        model=model.outputs["model"],
-        model_save_path=model_save_path,
-    )
-    return TrainingOutputs(
-        model_id=result.outputs["Output"],
-        model=model.outputs["model"],
-        metrics=result.outputs["metrics"],
-        classification=result.outputs["classification"],
-        report=result.outputs["report"],
-    )
+def training_pipeline_on(cluster: ClusterSettings | None) -> Any:
+    """The pipeline, set up for a cluster; None sets up nothing, as fits a run on this machine."""
+    place = placing(cluster)
+
+    @dsl.pipeline(name="ser-training", description="Trains a speech emotion model on a corpus zip, and evaluates it.")
+    def training_pipeline(
+        data_path: str,
+        remote_url: str,
+        model_type: str,
+        model_save_path: str,
+        random_state: int = 42,
+        dataset_force: bool = False,
+        dataset_load_split_at: str = "min",
+        dataset_load_normalize: bool = True,
+        dataset_feature_extract_methods: dict = dict(DEFAULT_METHODS),  # noqa: B006 - KFP reads it, nobody writes
+        model_config: dict = {},  # noqa: B006
+        minimum_uar: float = 0.0,
+    ) -> TrainingOutputs:
+        """Parameters are those of `/train`, under the same names, and the UAR below which no model is saved."""
+        corpus = download(data_path=data_path, remote_url=remote_url, dataset_force=dataset_force)
+        place("download", corpus)
+        features = feature_extraction(
+            corpus=corpus.outputs["corpus"],
+            dataset_load_split_at=dataset_load_split_at,
+            dataset_load_normalize=dataset_load_normalize,
+            dataset_feature_extract_methods=dataset_feature_extract_methods,
+        )
+        place("feature_extraction", features)
+        model = training(
+            features=features.outputs["features"],
+            random_state=random_state,
+            model_type=model_type,
+            model_config=model_config,
+        )
+        place("training", model)
+        result = evaluation(
+            features=features.outputs["features"],
+            model=model.outputs["model"],
+            model_save_path=model_save_path,
+            minimum_uar=minimum_uar,
+        )
+        place("evaluation", result)
+        return TrainingOutputs(
+            model_id=result.outputs["Output"],
+            model=model.outputs["model"],
+            metrics=result.outputs["metrics"],
+            classification=result.outputs["classification"],
+            report=result.outputs["report"],
+        )
+
+    return training_pipeline
+
+
+training_pipeline = training_pipeline_on(None)

@@ -12,7 +12,6 @@ No file can run code when it is loaded. Reading a bundle imports neither TensorF
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -22,9 +21,9 @@ import numpy as np
 import numpy.typing as npt
 import pydantic
 
-from ser.errors import ConfigError, DamagedError, FieldViolation, NotFoundError
+from ser.errors import DamagedError
 from ser.feature_set import FeatureSet
-from ser.files import exclusive, fingerprint, partial, read_json, sha256, write_json
+from ser.files import fingerprint, read_json, sha256, write_json
 from ser.frontend import FrontEnd, Standardiser, load_standardiser
 from ser.litert import LiteRTModel
 
@@ -36,7 +35,6 @@ VALIDATION = "validation.npz"
 REPORT = "report"
 FILES = (KERAS, TFLITE, FRONTEND, VALIDATION)
 """What a bundle must hold besides its manifest."""
-_MODEL_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
 class Manifest(pydantic.BaseModel):
@@ -92,16 +90,28 @@ class Manifest(pydantic.BaseModel):
             DamagedError: If it is missing, altered or of another format.
         """
         path = folder / MANIFEST
-        content = read_json(path)
+        return cls.parse(read_json(path), str(path))
+
+    @classmethod
+    def parse(cls, content: Any, where: str) -> Manifest:
+        """Checks what manifest.json has.
+
+        Args:
+            content: The decoded JSON.
+            where: What to call it in an error.
+
+        Raises:
+            DamagedError: If it is altered or of another format.
+        """
         digest = content.pop("digest", None) if isinstance(content, dict) else None
         if digest is None or digest != fingerprint(content):
-            raise DamagedError(f"{path} was altered since it was written")
+            raise DamagedError(f"{where} was altered since it was written")
         try:
             return cls.model_validate(content)
         except pydantic.ValidationError as error:
             detail = error.errors()[0]
             field = ".".join(map(str, detail["loc"]))
-            raise DamagedError(f"{path} is of another format: {field}: {detail['msg']}") from None
+            raise DamagedError(f"{where} is of another format: {field}: {detail['msg']}") from None
 
 
 class Bundle:
@@ -156,35 +166,6 @@ class Bundle:
             float32, shape (n_pieces, n_classes); each row sums to 1.
         """
         return self.model(self.standardiser(rows))
-
-
-def find_bundle(model_save_path: Path, model_id: str) -> Path:
-    """The folder of a model.
-
-    Raises:
-        ConfigError: If `model_id` is not a name.
-        NotFoundError: If there is no such model; the message lists those there are.
-        DamagedError: If it is there and its manifest is not.
-    """
-    if not _MODEL_ID.fullmatch(model_id):
-        raise ConfigError([FieldViolation("model_id", f"expected a name, not a path, got {model_id!r}")])
-    folder = model_save_path / model_id
-    if not folder.is_dir():
-        known = ", ".join(list_models(model_save_path)) or "none"
-        raise NotFoundError(f"model_id: no model {model_id!r} in {model_save_path}; there is: {known}")
-    return folder
-
-
-def delete_bundle(folder: Path) -> None:
-    """Deletes a model with its report: first out of sight, in one step, then from the disk."""
-    with exclusive(folder), partial(folder) as aside:
-        if folder.exists():  # else somebody else was first
-            folder.rename(aside)
-
-
-def list_models(model_save_path: Path) -> list[str]:
-    """The ids of the models in a folder, sorted; empty if there is no such folder."""
-    return sorted(path.parent.name for path in model_save_path.glob(f"[!.]*/{MANIFEST}"))
 
 
 def file_digests(folder: Path) -> Mapping[str, str]:

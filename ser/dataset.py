@@ -10,6 +10,8 @@ when the result is there and its inputs have not changed:
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -23,7 +25,19 @@ from ser.audio import Samples
 from ser.config import parse
 from ser.corpus_folder import AUDIO_FOLDER, Clip, Manifest
 from ser.feature_set import FeatureSet
-from ser.files import exclusive, fingerprint, make_folder, read_json, sha256, write_json
+from ser.files import (
+    STAMP,
+    exclusive,
+    fingerprint,
+    make_folder,
+    read_json,
+    recover,
+    replace_folder,
+    sha256,
+    stamp_of,
+    write_json,
+)
+from ser.files import partial as partial_path
 from ser.frontend import FrontEnd
 from ser.progress import Reporter, silent
 from ser.request import DownloadConfig, FeatureConfig
@@ -35,6 +49,7 @@ from ser.steps.feature_extraction import (
     load_frontend,
     piece_length,
 )
+from ser.stores import Store, cache_folder, files_of, is_address, local_path
 
 ARCHIVE = "corpus.zip"
 _FACTS = "download.json"
@@ -64,7 +79,8 @@ class Dataset:
         """Names the folder and the source; touches neither.
 
         Args:
-            data_path: Folder that everything is kept in; made when it is needed.
+            data_path: Folder that everything is kept in; made when it is needed. Of an address in an object store, as
+                `s3://bucket/data`, the zip and the features are kept there, and everything in a local cache.
             remote_url: Where the corpus zip resides: http(s)://, file://, a path, or `embedded:`.
             limits: Sizes allowed.
             access: Addresses allowed; by default all.
@@ -75,8 +91,10 @@ class Dataset:
             ForbiddenError: If `access` does not allow it.
         """
         config = DownloadConfig(data_path=os.fspath(data_path), remote_url=remote_url)
-        self.data_path = Path(config.data_path)
+        self._store = Store(config.data_path) if is_address(config.data_path) else None
+        self.data_path = cache_folder(config.data_path) if self._store else local_path(config.data_path)
         self.remote_url = config.remote_url
+        self._up_to_date: set[str] = set()
         self._source = open_source(remote_url, access)
         self._limits = limits or Limits()
         self._report = report
@@ -94,8 +112,9 @@ class Dataset:
             LimitError: If it is too large.
         """
         identity = self._source.identity()
-        folder = self.data_path / "download" / fingerprint(identity)[:16]
-        make_folder(folder, identity, self._fetch, force=force)
+        name = f"download/{fingerprint(identity)[:16]}"
+        with self._kept(name, identity, force=force) as folder:
+            make_folder(folder, identity, self._fetch, force=force)
         return folder / ARCHIVE
 
     def extract(self, *, force: bool = False) -> Path:
@@ -179,9 +198,9 @@ class Dataset:
                 FeatureConfig, {**self._config.model_dump(), "dataset_feature_extract_methods": methods}
             )
         manifest = self.prepare()
-        identity = fingerprint(feature_identity(manifest, self._config))
-        folder = self.data_path / "features" / identity[:16]
-        extract_features(self.extract(), folder, self._config, force=force, report=self._report)
+        identity = feature_identity(manifest, self._config)
+        with self._kept(f"features/{fingerprint(identity)[:16]}", identity, force=force) as folder:
+            extract_features(self.extract(), folder, self._config, force=force, report=self._report)
         return folder
 
     def get_features(self, *, force: bool = False) -> FeatureSet:
@@ -191,6 +210,27 @@ class Dataset:
     def frontend(self) -> FrontEnd:
         """The front-end that makes these features of any recording."""
         return load_frontend(self.feature_extract())
+
+    @contextlib.contextmanager
+    def _kept(self, name: str, identity: Mapping[str, Any], *, force: bool) -> Iterator[Path]:
+        """The folder of a stage; in an object store what was there before is had first, what is new kept after."""
+        folder = self.data_path / name
+        if self._store is None or (name in self._up_to_date and not force):
+            yield folder
+            return
+        there, wanted = self._store.child(name), fingerprint(identity)
+        kept = there.read(STAMP)
+        if not force and kept and json.loads(kept).get("fingerprint") == wanted and stamp_of(folder) != wanted:
+            with exclusive(folder):
+                recover(folder)
+                with partial_path(folder) as temporary:
+                    temporary.mkdir()
+                    there.download(temporary)
+                    replace_folder(folder, temporary)
+        yield folder
+        if there.read(STAMP) != (folder / STAMP).read_bytes():
+            there.upload(files_of(folder), last=STAMP)
+        self._up_to_date.add(name)
 
     def _fetch(self, folder: Path) -> None:
         path = folder / ARCHIVE

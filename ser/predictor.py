@@ -12,9 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ser import audio
-from ser.bundle import Bundle, find_bundle
+from ser.bundle import Bundle
 from ser.errors import NotFoundError
 from ser.features import About
+from ser.model_store import find_bundle
 
 
 @dataclass(frozen=True)
@@ -65,11 +66,16 @@ class Predictor:
     def __init__(self, model_save_path: str | os.PathLike[str], model_id: str) -> None:
         """Opens a model and checks that it is whole.
 
+        Args:
+            model_save_path: Folder of models, or its address in an object store, as `s3://bucket/models`.
+            model_id: Which model.
+
         Raises:
             NotFoundError: If there is no such model.
             DamagedError: If one of its files is missing or altered.
+            StoreError: If the address cannot be reached.
         """
-        self.bundle = Bundle(find_bundle(Path(model_save_path), model_id))
+        self.bundle = Bundle(find_bundle(model_save_path, model_id))
         self.model_id = self.bundle.manifest.model_id
         self.classes = self.bundle.manifest.classes
 

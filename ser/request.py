@@ -19,6 +19,7 @@ from ser.config import Config, Flag, Whole, parse
 from ser.errors import ConfigError, FieldViolation
 from ser.features import EXTRACTORS
 from ser.models import MODEL_TYPES, TrainingParameters
+from ser.split import Protocol
 
 DEFAULT_METHODS: Mapping[str, Mapping[str, Any]] = MappingProxyType({"SpeakerAndGenderAndTextType": {}, "MFCC": {}})
 """The feature extraction methods of a request that names none."""
@@ -112,8 +113,30 @@ class TrainingConfig(Config):
         return parse(MODEL_TYPES.get(model_type).Config, value, at="model_config")
 
 
+class PublishConfig(Config):
+    """Where a model goes that is good enough."""
+
+    model_save_path: NonEmpty
+    """Folder that the model's folder is saved into."""
+    minimum_uar: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.0
+    """Least UAR, on the held-out recordings, of a model that is saved."""
+
+
 class TrainRequest(DownloadConfig, FeatureConfig, TrainingConfig):
     """A whole training: the body of `POST /train`."""
 
     model_save_path: NonEmpty
     """Folder that the model's folder is saved into."""
+
+
+class CrossValidationConfig(TrainingConfig):
+    """What the training of a fold follows."""
+
+    protocol: Protocol = Protocol.LEAVE_ONE_SPEAKER_OUT
+    """How the files are split: leave-one-speaker-out, or k-fold."""
+    folds: Annotated[Whole, Field(ge=2, le=100)] = 10
+    """How many folds; of k-fold only, the other protocol has one a speaker."""
+
+
+class CrossValidationRequest(DownloadConfig, FeatureConfig, CrossValidationConfig):
+    """A whole cross-validation."""

@@ -1,16 +1,26 @@
-"""The split of files into training and validation: by file, stratified by emotion, decided by the seed."""
+"""Splits of files into training and validation: by file, decided by the seed, the same on every machine."""
 
 from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
+from enum import StrEnum
 
 from ser.errors import CorpusError
 from ser.feature_set import Sample
 
 VALIDATION_SHARE = 0.1
 """Part of each emotion's files that is held out."""
+
+
+class Protocol(StrEnum):
+    """How the files are split for cross-validation."""
+
+    LEAVE_ONE_SPEAKER_OUT = "leave-one-speaker-out"
+    """A fold a speaker: what a voice that was never heard may expect."""
+    K_FOLD = "k-fold"
+    """Stratified by emotion; speakers are on both sides."""
 
 
 def validation_names(samples: Sequence[Sample], random_state: int) -> tuple[str, ...]:
@@ -39,6 +49,48 @@ def validation_names(samples: Sequence[Sample], random_state: int) -> tuple[str,
                 f"expected at least two files of each emotion, got one of {emotion!r} ({names[0]}): "
                 "it cannot be both learnt and tested"
             )
-        ranked = sorted(names, key=lambda name: hashlib.sha256(f"{random_state}/{name}".encode()).digest())
-        held_out += ranked[: max(1, round(VALIDATION_SHARE * len(names)))]
+        held_out += _shuffled(names, random_state)[: max(1, round(VALIDATION_SHARE * len(names)))]
     return tuple(sorted(held_out))
+
+
+def folds(
+    samples: Sequence[Sample], protocol: Protocol, *, count: int = 10, random_state: int = 42
+) -> dict[str, tuple[str, ...]]:
+    """The folds of a cross-validation: every file is held out in exactly one.
+
+    Args:
+        samples: All files.
+        protocol: How they are split.
+        count: How many folds; of k-fold only.
+        random_state: The seed; of k-fold only.
+
+    Returns:
+        Name of each fold to the names of the files that it holds out, sorted.
+
+    Raises:
+        CorpusError: If there are fewer than two speakers, or an emotion has fewer files than there are folds.
+    """
+    found: dict[str, list[str]] = defaultdict(list)
+    if protocol is Protocol.LEAVE_ONE_SPEAKER_OUT:
+        for sample in samples:
+            found[f"speaker {sample.speaker}"].append(sample.name)
+        if len(found) < 2:
+            raise CorpusError(f"expected at least two speakers, got {', '.join(found) or 'none'}")
+    else:
+        by_emotion: dict[str, list[str]] = defaultdict(list)
+        for sample in samples:
+            by_emotion[sample.emotion].append(sample.name)
+        width, turn = len(str(count)), 0
+        for emotion, names in sorted(by_emotion.items()):
+            if len(names) < count:
+                raise CorpusError(
+                    f"expected at least {count} files of each emotion, a fold each, got {len(names)} of {emotion!r}"
+                )
+            for name in _shuffled(names, random_state):  # dealt like cards, so that folds differ by one file at most
+                found[f"fold {turn % count + 1:0{width}d}"].append(name)
+                turn += 1
+    return {name: tuple(sorted(found[name])) for name in sorted(found)}
+
+
+def _shuffled(names: Sequence[str], random_state: int) -> list[str]:
+    return sorted(names, key=lambda name: hashlib.sha256(f"{random_state}/{name}".encode()).digest())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Mapping
@@ -14,10 +15,13 @@ from ser.archive import Limits
 from ser.bundle import REPORT, Bundle
 from ser.config import parse
 from ser.dataset import Dataset
+from ser.errors import NotFoundError
+from ser.model_store import bundle_folder, find_bundle, upload_bundle
 from ser.progress import Reporter, silent
 from ser.request import TrainingConfig, TrainRequest
 from ser.steps.evaluation import evaluate
 from ser.steps.training import model_id, train
+from ser.stores import is_address
 
 
 class Trainer:
@@ -59,19 +63,24 @@ class Trainer:
 
         Args:
             features: A feature folder, as `Dataset.feature_extract` returns.
-            model_save_path: Folder that the model's folder is saved into.
+            model_save_path: Folder that the model's folder is saved into, or the address of one in an object store.
             force: Train and evaluate again.
 
         Returns:
-            The model, whole, with its report.
+            The model, whole, with its report; of an address, the local copy.
 
         Raises:
             CorpusError: If the corpus cannot be split.
             TrainingError: If the training fails.
         """
-        folder = Path(model_save_path) / model_id(features, self.config)
+        name = model_id(features, self.config)
+        folder = bundle_folder(model_save_path, name)
+        if is_address(model_save_path) and not force:
+            with contextlib.suppress(NotFoundError):
+                find_bundle(model_save_path, name)  # has it been trained elsewhere?
         train(features, folder, self.config, force=force, report=self._report)
         evaluate(folder, folder / REPORT, force=force, report=self._report)
+        upload_bundle(model_save_path, name)
         return Bundle(folder)
 
 

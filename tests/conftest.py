@@ -24,6 +24,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="fail, not skip, where SER_EMODB_ZIP does not name the corpus",
     )
+    parser.addoption(
+        "--require-containers",
+        action="store_true",
+        help="fail, not skip, where there is no container engine, or no image",
+    )
 
 
 @pytest.fixture(scope="session")

@@ -10,36 +10,45 @@ def evaluation(
     features: dsl.Input[dsl.Dataset],
     model: dsl.Input[dsl.Model],
     model_save_path: str,
+    minimum_uar: float,
     metrics: dsl.Output[dsl.Metrics],
     classification: dsl.Output[dsl.ClassificationMetrics],
     report: dsl.Output[dsl.HTML],
 ) -> str:
-    """Measures a model on the held-out recordings and saves it with its report.
+    """Measures a model on the held-out recordings, and saves it with its report if it is good enough.
 
     Args:
         features: The features.
         model: The model bundle.
         model_save_path: Folder that the model's folder is saved into.
+        minimum_uar: Least UAR, 0 to 1, of a model that is saved; below it nothing is.
         metrics: UAR, accuracy with its interval, macro F1, chance.
         classification: Confusion matrix, and the ROC over all decisions.
         report: The report, one self-contained page.
 
     Returns:
-        The model's id.
+        The model's id; empty if it was not saved.
     """
     import json
     import shutil
     import tempfile
     from pathlib import Path
 
+    from ser.config import parse
     from ser.console import step_console
+    from ser.request import PublishConfig
     from ser.steps.evaluation import evaluate, publish
 
     with step_console() as reporter, tempfile.TemporaryDirectory() as temporary:
+        config = parse(PublishConfig, {"model_save_path": model_save_path, "minimum_uar": minimum_uar})
         folder = Path(temporary) / "report"
         figures = evaluate(Path(model.path), folder, Path(features.path), report=reporter)
         shutil.copyfile(folder / "report.html", report.path)
-        saved = publish(Path(model.path), folder, Path(model_save_path))
+        saved = publish(Path(model.path), folder, config)
+    if saved:
+        print(f"saved {saved.name}: UAR {figures.uar:.3f} reaches minimum_uar = {minimum_uar:g}")
+    else:
+        print(f"saved nothing: UAR {figures.uar:.3f} is below minimum_uar = {minimum_uar:g}")
     low, high = figures.accuracy_interval
     summary = {
         "uar": figures.uar,
@@ -57,4 +66,4 @@ def evaluation(
     roc = figures.roc_micro
     if roc is not None:
         classification.log_roc_curve(roc.fpr.tolist(), roc.tpr.tolist(), roc.thresholds.tolist())
-    return saved.name
+    return saved.name if saved else ""

@@ -8,16 +8,17 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from ser.bundle import REPORT, find_bundle
+from ser.bundle import REPORT
 from ser.cli.options import DEFAULT_MODEL_SAVE_PATH, AsJson, ModelSavePath, newest_model, print_json, print_table
 from ser.console import progress_display
 from ser.evaluation import Evaluation
+from ser.model_store import find_bundle
 from ser.steps.evaluation import evaluate
 
 
 def command(
     model_id: Annotated[str | None, typer.Argument(help="Which model; by default the newest.")] = None,
-    model_save_path: ModelSavePath = Path(DEFAULT_MODEL_SAVE_PATH),
+    model_save_path: ModelSavePath = DEFAULT_MODEL_SAVE_PATH,
     report: Annotated[Path | None, typer.Option(help="Folder for the report; by default the model's.")] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from ser.bundle import Bundle, Manifest, find_bundle, list_models
+from ser.bundle import Bundle, Manifest
 from ser.cli.options import DEFAULT_MODEL_SAVE_PATH, AsJson, ModelSavePath, print_json, print_table
 from ser.errors import DamagedError
+from ser.model_store import find_bundle, list_models, load_manifest
 
 
 def command(
     model_id: Annotated[str | None, typer.Argument(help="Show all of one model.")] = None,
-    model_save_path: ModelSavePath = Path(DEFAULT_MODEL_SAVE_PATH),
+    model_save_path: ModelSavePath = DEFAULT_MODEL_SAVE_PATH,
     as_json: AsJson = False,
 ) -> None:
     """List the models, or show one whole and check that it is undamaged."""
@@ -26,7 +26,7 @@ def command(
     damage: DamagedError | None = None
     for name in list_models(model_save_path):
         try:
-            manifests.append(Manifest.load(model_save_path / name))
+            manifests.append(load_manifest(model_save_path, name))
         except DamagedError as error:
             if damage is not None:
                 typer.echo(f"ser: {damage}", err=True)

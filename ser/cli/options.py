@@ -13,11 +13,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ser.bundle import REPORT, Manifest, list_models
 from ser.errors import ConfigError, DamagedError, FieldViolation, NotFoundError
+from ser.model_store import list_models, load_manifest
 
 DEFAULT_MODEL_SAVE_PATH = "models"
-ModelSavePath = Annotated[Path, typer.Option(help="Folder that models are saved into.", show_default=True)]
+ModelSavePath = Annotated[
+    str, typer.Option(help="Folder that models are saved into, or its address in an object store.", show_default=True)
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -35,18 +37,26 @@ def print_table(table: Table) -> None:
     Console(width=None if sys.stdout.isatty() else 10_000).print(table)
 
 
-def print_model(folder: Path, metrics: Mapping[str, float], seconds: float) -> None:
-    """Prints a trained model's figures, where it and its report lie, and what to do next."""
-    table = Table("held-out recordings", "", box=None)
-    for name in sorted(metrics, key=_METRICS.index):
+def print_metrics(title: str, metrics: Mapping[str, float]) -> None:
+    """Prints figures from 0 to 1: the headline ones first, others by name."""
+    table = Table(title, "", box=None)
+    rank = {name: number for number, name in enumerate(_METRICS)}
+    for name in sorted(metrics, key=lambda name: (rank.get(name, len(rank)), name)):
         table.add_row(name.replace("_", " "), f"{metrics[name]:.3f}")
     print_table(table)
+
+
+def print_model(
+    model_save_path: str, model_id: str, report: Path, metrics: Mapping[str, float], seconds: float
+) -> None:
+    """Prints a trained model's figures, where it and its report lie, and what to do next."""
+    print_metrics("held-out recordings", metrics)
     # Not by rich: it would wrap paths and commands that are there to be copied.
-    typer.echo(f"model   {folder}")
-    typer.echo(f"report  {folder / REPORT / 'report.html'}")
+    typer.echo(f"model   {model_save_path.rstrip('/')}/{model_id}")
+    typer.echo(f"report  {report}")
     typer.echo(f"took    {seconds:.0f} s")
-    store = "" if folder.parent == Path(DEFAULT_MODEL_SAVE_PATH) else f"--model-save-path {folder.parent} "
-    typer.echo(f"next    {_program()} predict {store}--model-id {folder.name} YOUR.wav")
+    store = "" if model_save_path == DEFAULT_MODEL_SAVE_PATH else f"--model-save-path {model_save_path} "
+    typer.echo(f"next    {_program()} predict {store}--model-id {model_id} YOUR.wav")
 
 
 def _program() -> str:
@@ -70,7 +80,7 @@ def json_object(text: str, field: str) -> dict[str, Any]:
     return value
 
 
-def newest_model(model_save_path: Path) -> str:
+def newest_model(model_save_path: str) -> str:
     """The id of the model that was made last; damaged ones are passed over.
 
     Raises:
@@ -79,7 +89,7 @@ def newest_model(model_save_path: Path) -> str:
     created = {}
     for name in list_models(model_save_path):
         try:
-            created[name] = Manifest.load(model_save_path / name).created
+            created[name] = load_manifest(model_save_path, name).created
         except DamagedError:
             continue
     if not created:

@@ -21,7 +21,7 @@ def command(
         list[str] | None, typer.Option(help="One of the model's validation samples; may come several times.")
     ] = None,
     model_id: Annotated[str | None, typer.Option(help="Which model; by default the newest.")] = None,
-    model_save_path: ModelSavePath = Path(DEFAULT_MODEL_SAVE_PATH),
+    model_save_path: ModelSavePath = DEFAULT_MODEL_SAVE_PATH,
     speaker: Annotated[str | None, typer.Option(help="Who speaks, for models that use it.")] = None,
     gender: Annotated[str | None, typer.Option(help="The speaker's gender, for models that use it.")] = None,
     text: Annotated[str | None, typer.Option(help="Which text is spoken, for models that use it.")] = None,

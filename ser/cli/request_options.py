@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
 from ser.cli.options import DEFAULT_MODEL_SAVE_PATH, json_object
-from ser.config import parse
+from ser.config import Config, parse
 from ser.errors import NotFoundError
-from ser.request import TrainRequest
+
+_Request = TypeVar("_Request", bound=Config)
 
 DEFAULTS = {
     "remote_url": "embedded:",
@@ -21,7 +22,8 @@ DEFAULTS = {
 """What a command line fills in where /train has no default."""
 
 RequestFile = Annotated[
-    Path | None, typer.Option("--request", help="JSON file with the body of /train; flags take precedence.")
+    Path | None,
+    typer.Option("--request", help="JSON file with the request, as the body of /train; flags take precedence."),
 ]
 RemoteUrl = Annotated[
     str | None,
@@ -40,18 +42,19 @@ Force = Annotated[bool | None, typer.Option(help="Redo every stage though its re
 
 def read_request(
     file: Path | None,
+    schema: type[_Request],
     *,
     model_config: str | None,
     dataset_feature_extract_methods: str | None,
     **flags: Any,
-) -> TrainRequest:
+) -> _Request:
     """Puts defaults, a request file and flags together, the later over the earlier.
 
     Raises:
         NotFoundError: If there is no such file.
         ConfigError: If the request does not validate.
     """
-    body: dict[str, Any] = dict(DEFAULTS)
+    body: dict[str, Any] = {name: value for name, value in DEFAULTS.items() if name in schema.model_fields}
     if file is not None:
         try:
             body |= json_object(file.read_text(encoding="utf-8"), str(file))
@@ -63,4 +66,4 @@ def read_request(
     }
     body |= {name: value for name, value in flags.items() if value is not None}
     body |= {name: json_object(text, name) for name, text in objects.items() if text is not None}
-    return parse(TrainRequest, body)
+    return parse(schema, body)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
+from ser.bundle import REPORT
 from ser.cli import request_options as options
 from ser.cli.options import AsJson, print_json, print_model
 from ser.console import progress_display
+from ser.evaluation.report import REPORT_HTML
+from ser.model_store import bundle_folder
+from ser.request import TrainRequest
 from ser.trainer import run
 
 
@@ -29,10 +31,12 @@ def command(
     Every flag is a field of /train, under the same name.
     """
     flags = {name: value for name, value in locals().items() if name not in ("request", "as_json")}
-    parsed = options.read_request(request, **flags)
+    parsed = options.read_request(request, TrainRequest, **flags)
     with progress_display() as report:
         result = run(parsed, report=report)
     if as_json:
         print_json(result.to_json())
     else:
-        print_model(Path(parsed.model_save_path) / result.model_id, result.metrics, result.seconds)
+        place = parsed.model_save_path
+        report_page = bundle_folder(place, result.model_id) / REPORT / REPORT_HTML
+        print_model(place, result.model_id, report_page, result.metrics, result.seconds)

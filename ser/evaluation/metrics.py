@@ -166,6 +166,11 @@ def evaluate(scored: ScoredSamples) -> Evaluation:
     )
 
 
+def summary(group: str, scored: ScoredSamples) -> GroupRow:
+    """The headline figures of some samples, under a name."""
+    return _group(group, scored.truth, scored.predicted)
+
+
 def _by(groups: Sequence[str], truth: npt.NDArray[np.int64], predicted: npt.NDArray[np.int64]) -> tuple[GroupRow, ...]:
     members = np.array(groups)
     return tuple(_group(group, truth[members == group], predicted[members == group]) for group in sorted(set(groups)))

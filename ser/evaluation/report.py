@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ser.evaluation.metrics import Evaluation
+from ser.evaluation.metrics import Evaluation, GroupRow
 from ser.files import write_json
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ class ReportFacts:
     """Dotted key to printable value."""
     history: Mapping[str, Sequence[float]]
     """A value an epoch of loss, accuracy, val_loss and val_accuracy; may be empty."""
+    folds: Sequence[GroupRow] = ()
+    """Of a cross-validation, the figures of each fold; those of the whole are then pooled over the folds."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,8 @@ def write_report(folder: Path, evaluation: Evaluation, facts: ReportFacts) -> No
         pictures[name] = png(figure)
         (folder / name).write_bytes(pictures[name])
     (folder / REPORT_HTML).write_text(_page(evaluation, facts, pictures), encoding="utf-8")
-    write_json(folder / METRICS_JSON, evaluation.to_json())
+    by_fold = {"by_fold": [asdict(row) for row in facts.folds]} if facts.folds else {}
+    write_json(folder / METRICS_JSON, {**evaluation.to_json(), **by_fold})
 
 
 def _figures(evaluation: Evaluation, facts: ReportFacts) -> dict[str, Figure]:

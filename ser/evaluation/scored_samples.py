@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
+from ser.errors import DamagedError
+from ser.frontend import load_arrays, save_arrays
+
 _SLACK = 1e-3
 """How far outside [0, 1] a probability may lie: means of float32 softmaxes reach 1.0000001."""
+
+_COLUMNS = ("names", "speakers", "genders", "labels", "classes")
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,3 +72,37 @@ class ScoredSamples:
     def predicted(self) -> npt.NDArray[np.int64]:
         """int64, shape (n_samples,): index of the most probable class; of equals, the first."""
         return np.asarray(np.argmax(self.probabilities, axis=1), dtype=np.int64)
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Self]) -> Self:
+        """All samples of several, in their order; the classes must be the same."""
+        if len({part.classes for part in parts}) != 1:
+            raise ValueError(f"expected the same classes, got {sorted({part.classes for part in parts})}")
+        return cls(
+            names=tuple(name for part in parts for name in part.names),
+            speakers=tuple(speaker for part in parts for speaker in part.speakers),
+            genders=tuple(gender for part in parts for gender in part.genders),
+            labels=tuple(label for part in parts for label in part.labels),
+            classes=parts[0].classes,
+            probabilities=np.concatenate([part.probabilities for part in parts]),
+        )
+
+    def save(self, path: Path) -> None:
+        """Writes them into one .npz file."""
+        columns = {name: np.array(getattr(self, name), dtype=np.str_) for name in _COLUMNS}
+        save_arrays(path, {**columns, "probabilities": self.probabilities})
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Reads what `save` wrote.
+
+        Raises:
+            DamagedError: If it is missing or something else.
+        """
+        arrays = load_arrays(path)
+        try:
+            return cls(
+                **{name: tuple(arrays[name].tolist()) for name in _COLUMNS}, probabilities=arrays["probabilities"]
+            )
+        except (KeyError, ValueError) as error:
+            raise DamagedError(f"{path} has no scored samples: {error}") from None

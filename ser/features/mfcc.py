@@ -15,7 +15,6 @@ from typing import Annotated, Self
 import numpy as np
 import numpy.typing as npt
 import pydantic
-import scipy.fft
 from pydantic import Field
 
 from ser.audio import SAMPLE_RATE_HZ
@@ -94,7 +93,9 @@ class MFCC(FeatureExtractor[MFCCConfig]):
     @classmethod
     def create(cls, config: MFCCConfig, corpus: Sequence[About]) -> Self:  # noqa: ARG003 - nothing is fitted
         """See `FeatureExtractor.create`."""
+        # Not above: to check a config, as every step does, neither is needed.
         from librosa.filters import get_window, mel
+        from scipy.fft import dct as transform
 
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Empty filters")  # an error, below
@@ -115,7 +116,7 @@ class MFCC(FeatureExtractor[MFCCConfig]):
                     )
                 ]
             )
-        dct = scipy.fft.dct(np.eye(config.num_filters), axis=0, type=2, norm="ortho")[: config.num_cepstral]
+        dct = transform(np.eye(config.num_filters), axis=0, type=2, norm="ortho")[: config.num_cepstral]
         return cls(
             config,
             {
@@ -159,6 +160,8 @@ class MFCC(FeatureExtractor[MFCCConfig]):
         Returns:
             float32, shapes (n_pieces * n_frames, num_filters) and (n_pieces * n_frames,).
         """
+        from scipy.fft import rfft
+
         config = self.config
         n_pieces, piece_samples = pieces.shape
         n_frames, _ = self.shape(piece_samples)
@@ -181,7 +184,7 @@ class MFCC(FeatureExtractor[MFCCConfig]):
             block = piece[start : start + _BLOCK_FRAMES], frame[start : start + _BLOCK_FRAMES]
             windowed = windowed[: len(block[0])]
             np.multiply(frames[block], window, out=windowed[:, : config.window_samples])
-            parts = scipy.fft.rfft(windowed).view(np.float32)
+            parts = rfft(windowed).view(np.float32)
             squares = np.square(parts, out=parts)  # real and imaginary part in turns
             power = np.zeros((len(windowed), config.num_filters), dtype=np.float32)
             for bins, filters in self._octaves:

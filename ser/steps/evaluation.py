@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ser.bundle import REPORT, Bundle
+from ser.bundle import Bundle
 from ser.evaluation import Evaluation, ReportFacts, write_report
 from ser.evaluation.metrics import evaluate as measure
+from ser.evaluation.report import METRICS_JSON
 from ser.feature_set import FeatureSet
-from ser.files import STAMP, fingerprint, make_folder, read_json
+from ser.files import fingerprint, make_folder, read_json
+from ser.model_store import save_bundle
 from ser.progress import Progress, Reporter, silent
+from ser.request import PublishConfig
 from ser.split import VALIDATION_SHARE
 from ser.steps.feature_extraction import load_features
 from ser.steps.training import score
@@ -58,24 +60,23 @@ def evaluate(
     return figures
 
 
-def publish(bundle: Path, report_folder: Path, model_save_path: Path) -> Path:
-    """Copies a bundle with its report into a folder of models, under the model's id.
+def publish(bundle: Path, report_folder: Path, config: PublishConfig) -> Path | None:
+    """Copies a bundle with its report into a folder of models, under the model's id, if it is good enough.
 
     A model of the same id is the same model; it is replaced only if it is not whole.
 
+    Args:
+        bundle: The model bundle.
+        report_folder: Its report, as `evaluate` made it.
+        config: Folder of models, and the least UAR.
+
     Returns:
-        The published bundle's folder.
+        The published bundle's folder, of an address its local copy's; None if the report's UAR is below the least,
+        and nothing was written.
     """
-    model = Bundle(bundle)
-    target = model_save_path / model.manifest.model_id
-
-    def copy(folder: Path) -> None:
-        shutil.copytree(bundle, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(STAMP, REPORT))
-        shutil.copytree(report_folder, folder / REPORT)
-
-    made_from = read_json(bundle / STAMP)["made_from"]
-    make_folder(target, made_from, copy, force=not (target / REPORT / STAMP).exists())
-    return target
+    if read_json(report_folder / METRICS_JSON)["uar"] < config.minimum_uar:
+        return None
+    return save_bundle(bundle, report_folder, config.model_save_path)
 
 
 def _held_out(model: Bundle, features: Path | None) -> FeatureSet:
@@ -97,15 +98,19 @@ def _facts(model: Bundle) -> ReportFacts:
             "pieces of a file are on one side; speakers are on both. A file's probabilities are the mean of its "
             "pieces'."
         ),
-        settings=dict(_flat({"model_config": manifest.hyperparameters, "random_state": manifest.random_state}))
-        | dict(_flat(manifest.features))
+        settings=printable({"model_config": manifest.hyperparameters, "random_state": manifest.random_state})
+        | printable(manifest.features)
         | {f"version of {name}": version for name, version in manifest.versions.items()},
         history=manifest.history,
     )
 
 
+def printable(settings: Mapping[str, Any]) -> dict[str, str]:
+    """Nested settings as dotted keys and printable values, for a report."""
+    return dict(_flat(settings))
+
+
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """A nested mapping as dotted keys and printable values."""
     rows: list[tuple[str, str]] = []
     for key, value in settings.items():
         path = f"{prefix}{key}"

@@ -6,11 +6,14 @@ import datetime
 import importlib.metadata
 import platform
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ser.bundle import FRONTEND, KERAS, TFLITE, VALIDATION, Manifest, file_digests
 from ser.errors import DamagedError
@@ -26,6 +29,9 @@ from ser.request import TrainingConfig
 from ser.split import validation_names
 from ser.steps.feature_extraction import SETTINGS, load_features, load_frontend
 from ser.version import VERSION
+
+if TYPE_CHECKING:
+    import keras
 
 _RECORDED = ("numpy", "scipy", "tensorflow", "keras", "ai-edge-litert", "librosa")
 
@@ -95,20 +101,39 @@ def score(features: FeatureSet, probabilities: np.ndarray[Any, Any], classes: tu
     )
 
 
-def _write(features: Path, config: TrainingConfig, report: Reporter, folder: Path) -> None:
-    # Imported here: whoever only reads bundles needs no TensorFlow.
-    from ser.models.export import check_agreement, export_tflite
+@dataclass(frozen=True)
+class Fitted:
+    """A network, and the recordings that it has not learnt from."""
+
+    model: keras.Model
+    history: dict[str, list[float]]
+    """A value an epoch of loss, accuracy, val_loss and val_accuracy."""
+    standardiser: Standardiser
+    """Fitted on what the network has learnt from."""
+    held_out: FeatureSet
+    held_out_rows: npt.NDArray[np.float32]
+    """float32, shape (n_pieces, n_features), standardised."""
+
+
+def fit_without(everything: FeatureSet, held_out: Sequence[str], config: TrainingConfig, report: Reporter) -> Fitted:
+    """Trains on all recordings but some; the last epoch counts, nothing is chosen by those.
+
+    Args:
+        everything: All recordings; its classes are the network's.
+        held_out: Names of those that are left out.
+        config: Model type, its config, and the seed.
+        report: Told of each epoch.
+
+    Raises:
+        TrainingError: If the training diverges.
+    """
     from ser.models.training_loop import fit
 
-    started = time.monotonic()
-    everything = load_features(features)
-    held_out = validation_names(everything.samples, config.random_state)
     training = everything.select({sample.name for sample in everything.samples} - set(held_out))
     validation = everything.select(held_out)
     classes = everything.classes
     standardiser = Standardiser.fit(training.rows)
     validation_rows = standardiser(validation.rows)
-
     model_type = MODEL_TYPES.get(config.model_type)()
     num_features = everything.rows.shape[1]
     model, history = fit(
@@ -121,15 +146,26 @@ def _write(features: Path, config: TrainingConfig, report: Reporter, folder: Pat
         seed=config.random_state,
         report=report,
     )
-    model.save(folder / KERAS)
-    export_tflite(model, folder / TFLITE)
-    served = LiteRTModel((folder / TFLITE).read_bytes())
-    check_agreement(model, served, validation_rows)
-    frontend = load_frontend(features)
-    frontend.save(folder / FRONTEND, standardiser)
-    validation.save(folder / VALIDATION)
+    return Fitted(model, history, standardiser, validation, validation_rows)
 
-    evaluation = measure(score(validation, served(validation_rows), classes))
+
+def _write(features: Path, config: TrainingConfig, report: Reporter, folder: Path) -> None:
+    # Imported here: whoever only reads bundles needs no TensorFlow.
+    from ser.models.export import check_agreement, export_tflite
+
+    started = time.monotonic()
+    everything = load_features(features)
+    held_out = validation_names(everything.samples, config.random_state)
+    fitted = fit_without(everything, held_out, config, report)
+    fitted.model.save(folder / KERAS)
+    export_tflite(fitted.model, folder / TFLITE)
+    served = LiteRTModel((folder / TFLITE).read_bytes())
+    check_agreement(fitted.model, served, fitted.held_out_rows)
+    load_frontend(features).save(folder / FRONTEND, fitted.standardiser)
+    fitted.held_out.save(folder / VALIDATION)
+
+    classes = everything.classes
+    evaluation = measure(score(fitted.held_out, served(fitted.held_out_rows), classes))
     settings = read_json(features / SETTINGS)
     Manifest(
         model_id=model_id(features, config),
@@ -142,7 +178,7 @@ def _write(features: Path, config: TrainingConfig, report: Reporter, folder: Pat
         corpus=settings["corpus"],
         source=settings["source"],
         corpus_sha256=settings["corpus_sha256"],
-        training_samples=len(training.samples),
+        training_samples=len(everything.samples) - len(held_out),
         validation_samples=held_out,
         metrics={
             "accuracy": evaluation.accuracy,
@@ -150,7 +186,7 @@ def _write(features: Path, config: TrainingConfig, report: Reporter, folder: Pat
             "macro_f1": evaluation.macro_f1,
             "chance": 1 / len(classes),
         },
-        history=history,
+        history=fitted.history,
         seconds=round(time.monotonic() - started, 3),
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         versions=_versions(),

@@ -9,7 +9,6 @@ from pathlib import Path
 from string import ascii_lowercase
 
 import numpy as np
-import scipy.fft
 
 from ser.files import partial
 from ser.progress import Progress, Reporter, silent
@@ -108,11 +107,11 @@ def _record(voice: Samples, level_db: float, rng: np.random.Generator) -> Sample
     """Adds the hum and hiss of a quiet room and sets the level: 0 dB is a root mean square of 0.05."""
     # Relative to the voice: neither how noisy nor how loud a clip is may give the emotion away.
     noise_level = _root_mean_square(voice) * 10.0 ** (-rng.uniform(35.0, 50.0) / 20.0)
-    spectrum = scipy.fft.rfft(rng.standard_normal(len(voice), dtype=np.float32))
+    spectrum = np.fft.rfft(rng.standard_normal(len(voice), dtype=np.float32))
     # From white to nearly pink, above 100 Hz.
     fall = -rng.uniform(0.0, 0.7)
     spectrum *= np.maximum(np.arange(len(spectrum), dtype=np.float32) / len(voice), 100 / SAMPLE_RATE_HZ) ** fall
-    noise = scipy.fft.irfft(spectrum, n=len(voice))
+    noise = np.fft.irfft(spectrum, n=len(voice)).astype(np.float32, copy=False)
     samples: Samples = voice + noise * np.float32(noise_level / _root_mean_square(noise))
     gain = 0.05 * 10.0 ** (level_db / 20.0) / _root_mean_square(samples)
     return samples * np.float32(min(gain, 0.9 / np.max(np.abs(samples))))

@@ -16,7 +16,6 @@ from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
-import scipy.fft
 
 from ser.synthesis.prosody import Delivery
 from ser.synthesis.utterance import FRAME_SECONDS, Floats, Movements
@@ -95,7 +94,7 @@ def _pulses(
     spectra = _glottal(movements.pitch_hz[frames], delivery.rd)
     spectra *= tract[frames]
     spectra *= _SHIFTS[places]
-    grains = scipy.fft.irfft(spectra, n=_GRAIN) * _FADES
+    grains = np.fft.irfft(spectra, n=_GRAIN) * _FADES
     grains *= strengths[:, np.newaxis].astype(np.float32)
     yield from zip(starts.tolist(), grains, strict=True)
 
@@ -113,7 +112,7 @@ def _noise(movements: Movements, breath: float, tract: Spectra, rng: np.random.G
 
     white = rng.standard_normal((len(tract) + 1) * _HOP, dtype=np.float32)
     pieces = np.lib.stride_tricks.sliding_window_view(white, 2 * _HOP)[::_HOP] * _WINDOW
-    grains: Samples = scipy.fft.irfft(scipy.fft.rfft(pieces, n=_GRAIN) * shape, n=_GRAIN)
+    grains: Samples = np.fft.irfft(np.fft.rfft(pieces, n=_GRAIN) * shape, n=_GRAIN).astype(np.float32, copy=False)
     return grains
 
 

@@ -216,7 +216,7 @@ def test_the_request_id_of_the_caller_comes_back_and_is_logged(server: Server, m
         odd = client.post("/predict", json=body, headers={"x-request-id": "a b"})
         assert " " not in odd.headers["x-request-id"]
         _, call = stub.Predict.with_call(ser_pb2.PredictRequest(**body), metadata=[("x-request-id", "mine-2")])
-        assert dict(call.initial_metadata())["x-request-id"] == "mine-2"
+        assert dict(call.trailing_metadata())["x-request-id"] == "mine-2"
     logged = {line.get("request_id"): line for line in server.logged()}
     assert logged["mine-1"]["protocol"] == "http"
     assert logged["mine-2"]["protocol"] == "grpc"

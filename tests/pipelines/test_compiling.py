@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import shutil
 from pathlib import Path
 
 import pytest
@@ -23,24 +24,33 @@ def test_the_compiled_pipeline_is_what_the_source_compiles_to() -> None:
 
 
 def test_a_stale_file_is_found(tmp_path: Path) -> None:
-    stale = tmp_path / "training.yaml"
-    stale.write_text(compiling.TRAINING.read_text().replace("ser-training", "ser-other"))
-    with pytest.raises(DamagedError, match="is not what the pipeline compiles to; run: ser pipeline compile"):
-        compiling.compare(stale)
+    for path in (compiling.TRAINING, compiling.CROSS_VALIDATION):
+        shutil.copy(path, tmp_path)
+    compiling.compare(tmp_path)
+    for path in (compiling.TRAINING, compiling.CROSS_VALIDATION):
+        (tmp_path / path.name).write_text(path.read_text().replace("ser-training", "ser-other"))
+        with pytest.raises(DamagedError, match=f"{path.name} is not what the pipeline compiles to; run: ser pipeline"):
+            compiling.compare(tmp_path)
+        shutil.copy(path, tmp_path)
 
 
 def test_it_parses_as_a_pipeline_spec() -> None:
     spec = json_format.ParseDict(SPEC, pipeline_spec_pb2.PipelineSpec())
     assert set(spec.root.dag.tasks) == {"download", "feature-extraction", "training", "evaluation"}
+    spec = json_format.ParseDict(compiling.load(compiling.CROSS_VALIDATION), pipeline_spec_pb2.PipelineSpec())
+    tasks = {"download", "feature-extraction", "plan-folds", "for-loop-1", "cross-validation"}
+    assert set(spec.root.dag.tasks) == tasks
+    assert set(spec.components["comp-for-loop-1"].dag.tasks) == {"train-fold"}
 
 
 def test_its_parameters_are_those_of_train() -> None:
     fields = {field.alias or name for name, field in TrainRequest.model_fields.items()}
-    assert set(SPEC["root"]["inputDefinitions"]["parameters"]) == fields
+    assert set(SPEC["root"]["inputDefinitions"]["parameters"]) == fields | {"minimum_uar"}
 
 
 def test_every_reference_resolves() -> None:
     assert compiling.dangling_references(SPEC) == []
+    assert compiling.dangling_references(compiling.load(compiling.CROSS_VALIDATION)) == []
 
 
 @pytest.mark.parametrize(
@@ -63,6 +73,7 @@ def test_a_dangling_reference_is_found(path: list[str], value: object, problem: 
 
 def test_every_image_has_its_dockerfile_and_the_package_s_version() -> None:
     assert compiling.images(SPEC) == {image(step) for step in STEPS}
+    assert compiling.images(compiling.load(compiling.CROSS_VALIDATION)) == {image(step) for step in STEPS}
     for step in STEPS:
         assert (ROOT / "components" / step / "Dockerfile").is_file()
         assert image(step).endswith(f":{VERSION}")
@@ -86,11 +97,11 @@ def test_the_containers_locks_are_parts_of_the_project_s() -> None:
         return {line.split(" ")[0] for line in path.read_text().splitlines() if "==" in line and line[0] not in " #"}
 
     whole = pins(ROOT / "requirements.lock")
-    for step in STEPS:
-        part = pins(ROOT / "components" / step / "requirements.lock")
+    for path in (ROOT / "components" / "locks").glob("*.lock"):
+        part = pins(path)
         assert part <= whole
         assert not {pin.partition("==")[0] for pin in part} & {"pytest", "mypy"}
-        assert (step == "training") == any(pin.startswith("tensorflow==") for pin in part)
+        assert (path.stem in ("training", "trainer")) == any(pin.startswith("tensorflow==") for pin in part)
 
 
 def test_a_registry_goes_before_the_images_names(monkeypatch: pytest.MonkeyPatch) -> None:

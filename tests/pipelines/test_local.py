@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ser.bundle import Bundle, list_models
+from ser.bundle import Bundle
+from ser.model_store import list_models
 
 
 def run(folder: Path, *flags: object) -> subprocess.CompletedProcess[str]:

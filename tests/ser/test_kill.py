@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from ser.bundle import Bundle, list_models
+from ser.bundle import Bundle
 from ser.dataset import Dataset
+from ser.model_store import list_models
 from tests.signals import CLIPS
 
 KILLED = """

@@ -11,7 +11,7 @@ from ser.config import parse
 from ser.corpus_folder import load_manifest
 from ser.errors import CorpusError, DamagedError
 from ser.files import STAMP
-from ser.request import DownloadConfig, FeatureConfig, TrainingConfig
+from ser.request import DownloadConfig, FeatureConfig, PublishConfig, TrainingConfig
 from ser.steps.download import download
 from ser.steps.evaluation import evaluate, publish
 from ser.steps.feature_extraction import extract_features, load_features
@@ -94,10 +94,21 @@ def test_evaluation_from_the_bundle_and_from_the_features_agree(bundle: Bundle, 
 
 def test_a_published_model_is_whole_and_has_its_report(bundle: Bundle, tmp_path: Path) -> None:
     evaluate(bundle.folder, tmp_path / "report")
-    saved = publish(bundle.folder, tmp_path / "report", tmp_path / "store")
+    saved = publish(bundle.folder, tmp_path / "report", PublishConfig(model_save_path=str(tmp_path / "store")))
     assert saved == tmp_path / "store" / bundle.manifest.model_id
     assert Bundle(saved).manifest == bundle.manifest
     assert (saved / "report" / "report.html").is_file()
     before = (saved / STAMP).stat().st_mtime_ns
-    publish(bundle.folder, tmp_path / "report", tmp_path / "store")
+    publish(bundle.folder, tmp_path / "report", PublishConfig(model_save_path=str(tmp_path / "store")))
     assert (saved / STAMP).stat().st_mtime_ns == before
+
+
+def test_a_model_below_the_gate_is_not_published(bundle: Bundle, tmp_path: Path) -> None:
+    uar = evaluate(bundle.folder, tmp_path / "report").uar
+    store = tmp_path / "store"
+    above = PublishConfig(model_save_path=str(store), minimum_uar=min(1.0, uar + 1e-6))
+    assert uar < 1
+    assert publish(bundle.folder, tmp_path / "report", above) is None
+    assert not store.exists()
+    reached = PublishConfig(model_save_path=str(store), minimum_uar=uar)
+    assert publish(bundle.folder, tmp_path / "report", reached) == store / bundle.manifest.model_id

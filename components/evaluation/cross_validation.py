@@ -1,0 +1,51 @@
+"""Cross-validation's end: the scores of all folds in, one report out."""
+
+from kfp import dsl
+
+from components.images import image
+
+
+@dsl.component(base_image=image("evaluation"), install_kfp_package=False)
+def cross_validation(
+    scores: dsl.Input[list[dsl.Dataset]],
+    metrics: dsl.Output[dsl.Metrics],
+    classification: dsl.Output[dsl.ClassificationMetrics],
+    report: dsl.Output[dsl.HTML],
+) -> None:
+    """Pools the folds: each recording is judged by the model that has not heard it.
+
+    Args:
+        scores: What each fold's model made of the fold's recordings.
+        metrics: Pooled UAR, accuracy with its interval, macro F1, chance; UAR of each fold.
+        classification: Pooled confusion matrix.
+        report: The report, one self-contained page.
+    """
+    import json
+    import shutil
+    import tempfile
+    from pathlib import Path
+
+    from ser.console import step_console
+    from ser.files import read_json
+    from ser.steps.cross_validation import summarise
+
+    with step_console(), tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary) / "report"
+        figures = summarise([Path(one.path) for one in scores], folder)
+        by_fold = read_json(folder / "metrics.json")["by_fold"]
+        shutil.copyfile(folder / "report.html", report.path)
+    low, high = figures.accuracy_interval
+    summary = {
+        "uar": figures.uar,
+        "accuracy": figures.accuracy,
+        "accuracy_95_low": low,
+        "accuracy_95_high": high,
+        "macro_f1": figures.macro_f1,
+        "chance": figures.chance,
+        **{f"uar, {row['group']}": row["uar"] for row in by_fold},
+    }
+    for name, value in summary.items():
+        metrics.log_metric(name, value)
+    # The API of Kubeflow Pipelines has no way to read metrics; whoever waits for the run finds them in the log.
+    print("metrics", json.dumps(summary))
+    classification.log_confusion_matrix(list(figures.classes), figures.confusion.tolist())

@@ -1,0 +1,154 @@
+"""Places that are folders, or addresses in an object store: `s3://bucket/models`, `gs://…`, whatever fsspec knows.
+
+An object store has no rename. A folder in it is whole once its last file is there, so that one is written last and read
+first: the manifest of a model, the stamp of a dataset's stage. Whoever reads while another writes finds files that
+do not fit the manifest, and reads again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ser.errors import Code, ConfigError, FieldViolation, SerError
+from ser.files import fingerprint
+
+CACHE_VARIABLE = "SER_CACHE_ROOT"
+"""Environment variable: folder for local copies of what lies in object stores."""
+_ADDRESS = re.compile(r"([a-z][a-z0-9+.-]*)://")
+_PACKAGES = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
+"""Scheme to the extra of this package that brings its client."""
+
+
+class StoreError(SerError):
+    """An object store cannot be reached, or does not allow it."""
+
+    code = Code.FAILED_PRECONDITION
+
+
+def is_address(place: str | os.PathLike[str]) -> bool:
+    """Whether a place is in an object store; `file://` is here."""
+    found = _ADDRESS.match(os.fspath(place))
+    return found is not None and found[1] != "file"
+
+
+def local_path(place: str | os.PathLike[str]) -> Path:
+    """The folder of a place that is here, with or without `file://`."""
+    return Path(os.fspath(place).removeprefix("file://"))
+
+
+def cache_folder(address: str) -> Path:
+    """Where local copies of what is at an address lie."""
+    root = os.environ.get(CACHE_VARIABLE) or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "ser"
+    return Path(root) / fingerprint(address.rstrip("/"))[:16]
+
+
+class Store:
+    """A folder in an object store. Credentials and endpoints are those of its client, as `AWS_ENDPOINT_URL`.
+
+    Every method raises `StoreError` where the store cannot be reached or does not allow it.
+    """
+
+    def __init__(self, address: str) -> None:
+        """Names the folder; asks nobody.
+
+        Raises:
+            ConfigError: If the scheme is unknown, or its package is not installed.
+        """
+        import fsspec
+
+        self.address = address.rstrip("/")
+        scheme = self.address.partition("://")[0]
+        try:
+            self._files, self._root = fsspec.core.url_to_fs(self.address, use_listings_cache=False)
+        except ImportError:
+            extra = _PACKAGES.get(scheme)
+            hint = f"; install ser[{extra}]" if extra else ""
+            raise ConfigError(
+                [FieldViolation("", f"{address}: no package for {scheme}:// is installed{hint}")]
+            ) from None
+        except ValueError as error:
+            raise ConfigError([FieldViolation("", f"{address}: {error}")]) from None
+
+    def child(self, name: str) -> Store:
+        """A folder in this one."""
+        return Store(f"{self.address}/{name}")
+
+    def read(self, name: str) -> bytes | None:
+        """A file's content; None if there is none."""
+        with self._errors():
+            try:
+                content: bytes = self._files.cat_file(f"{self._root}/{name}")
+            except FileNotFoundError:
+                return None
+            return content
+
+    def folders(self) -> list[str]:
+        """Names of the folders in this one, sorted."""
+        with self._errors():
+            try:
+                found = self._files.ls(self._root, detail=True)
+            except FileNotFoundError:
+                return []
+        names = [entry["name"].rstrip("/").rsplit("/", 1)[-1] for entry in found if entry["type"] == "directory"]
+        return sorted(names)
+
+    def upload(self, files: Mapping[str, Path], *, last: str) -> None:
+        """Writes files under their names; `last` makes them count. What else was there goes away."""
+        with self._errors():
+            # A write here is whole or not at all: object stores show an object once its upload is complete.
+            for name in [*sorted(files.keys() - {last}), last]:
+                self._files.put_file(str(files[name]), f"{self._root}/{name}")
+            for stale in self._names() - files.keys():
+                self._files.rm_file(f"{self._root}/{stale}")
+
+    def download(self, folder: Path) -> None:
+        """Copies all files into an existing folder."""
+        with self._errors():
+            for name in sorted(self._names()):
+                target = folder / name
+                if not target.resolve().is_relative_to(folder.resolve()):
+                    raise StoreError(f"{self.address}: {name!r} leads out of its folder")
+                target.parent.mkdir(parents=True, exist_ok=True)
+                self._files.get_file(f"{self._root}/{name}", str(target))
+
+    def delete(self, *, first: str) -> None:
+        """Removes all files; once `first` is gone nobody counts on the others."""
+        with self._errors():
+            names = self._names()
+            for name in [*({first} & names), *sorted(names - {first})]:
+                with contextlib.suppress(FileNotFoundError):  # somebody else was faster
+                    self._files.rm_file(f"{self._root}/{name}")
+
+    def _names(self) -> set[str]:
+        try:
+            return {path[len(self._root) + 1 :] for path in self._files.find(self._root)}
+        except FileNotFoundError:
+            return set()
+
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise StoreError(f"{self.address}: {_reason(error)}") from error
+        except Exception as error:
+            # Clients let errors of their own through: those of botocore and aiohttp are not OSErrors.
+            if type(error).__module__.partition(".")[0] in ("botocore", "aiobotocore", "aiohttp", "google", "gcsfs"):
+                raise StoreError(f"{self.address}: {_reason(error)}") from error
+            raise
+
+
+def files_of(folder: Path) -> dict[str, Path]:
+    """All files below a folder, by their names relative to it; hidden ones are left out."""
+    found = (path for path in folder.rglob("*") if path.is_file())
+    named = {path.relative_to(folder).as_posix(): path for path in found}
+    return {name: path for name, path in named.items() if not any(part.startswith(".") for part in name.split("/"))}
+
+
+def _reason(error: Any) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,142 @@
+"""Models and data in an object store, against a server that speaks S3."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import boto3
+import numpy as np
+import pytest
+
+from ser.bundle import MANIFEST, TFLITE, Bundle
+from ser.dataset import Dataset
+from ser.errors import ConfigError, DamagedError, NotFoundError
+from ser.files import STAMP
+from ser.model_store import delete_bundle, find_bundle, list_models, save_bundle
+from ser.predictor import Predictor
+from ser.stores import Store, StoreError, cache_folder
+from ser.trainer import Trainer
+from tests.object_store import bucket, s3_endpoint
+from tests.signals import tone, wav
+
+__all__ = ["bucket", "s3_endpoint"]
+
+
+def objects(address: str) -> dict[str, bytes]:
+    client, name = boto3.client("s3"), address.removeprefix("s3://").partition("/")[0]
+    found = client.list_objects_v2(Bucket=name).get("Contents", [])
+    return {entry["Key"]: client.get_object(Bucket=name, Key=entry["Key"])["Body"].read() for entry in found}
+
+
+def put(address: str, key: str, content: bytes) -> None:
+    boto3.client("s3").put_object(Bucket=address.removeprefix("s3://").partition("/")[0], Key=key, Body=content)
+
+
+def clear_cache() -> None:
+    shutil.rmtree(os.environ["SER_CACHE_ROOT"])
+
+
+def test_a_model_is_saved_found_used_and_deleted(bucket: str, bundle: Bundle) -> None:
+    place, model_id = f"{bucket}/models", bundle.manifest.model_id
+    assert list_models(place) == []
+    save_bundle(bundle.folder, bundle.report, place)
+    assert list_models(place) == [model_id]
+    assert {f"models/{model_id}/{name}" for name in (MANIFEST, TFLITE, "report/report.html")} <= objects(bucket).keys()
+    clear_cache()
+    there, here = Predictor(place, model_id), Predictor(bundle.folder.parent, model_id)
+    assert there.predict(wav(tone())) == here.predict(wav(tone()))
+    assert there.bundle.folder == cache_folder(place) / model_id
+    delete_bundle(place, model_id)
+    assert objects(bucket) == {}
+    with pytest.raises(NotFoundError, match=f"no model '{model_id}' in {bucket}/models; there is: none"):
+        find_bundle(place, model_id)
+    assert not (cache_folder(place) / model_id).exists()
+
+
+def test_training_goes_there_and_is_not_done_twice(bucket: str, features: Path) -> None:
+    trainer = Trainer("KerasClassifier", {"epochs": 2})
+    first = trainer.train(features, bucket)
+    clear_cache()  # as on another machine
+    told: list[str] = []
+    again = Trainer("KerasClassifier", {"epochs": 2}, report=lambda progress: told.append(progress.stage))
+    assert again.train(features, bucket).manifest == first.manifest
+    assert "train" not in told
+
+
+def test_what_is_kept_here_is_used_until_the_model_changes(bucket: str, bundle: Bundle) -> None:
+    model_id = bundle.manifest.model_id
+    save_bundle(bundle.folder, bundle.report, bucket)
+    folder = find_bundle(bucket, model_id)
+    before = (folder / TFLITE).stat().st_mtime_ns
+    assert (find_bundle(bucket, model_id) / TFLITE).stat().st_mtime_ns == before
+    changed = json.loads((bundle.folder / MANIFEST).read_text())
+    manifest = bundle.manifest.model_copy(update={"seconds": bundle.manifest.seconds + 1})
+    other = folder.parent / "other"
+    other.mkdir()
+    manifest.save(other)
+    put(bucket, f"{model_id}/{MANIFEST}", (other / MANIFEST).read_bytes())
+    assert Bundle(find_bundle(bucket, model_id)).manifest.seconds == changed["seconds"] + 1
+    assert (find_bundle(bucket, model_id) / TFLITE).stat().st_mtime_ns != before
+
+
+@pytest.mark.parametrize("name", [TFLITE, MANIFEST])
+def test_what_does_not_fit_its_sum_is_not_used(bucket: str, bundle: Bundle, name: str) -> None:
+    model_id = bundle.manifest.model_id
+    save_bundle(bundle.folder, bundle.report, bucket)
+    clear_cache()
+    put(bucket, f"{model_id}/{name}", objects(bucket)[f"{model_id}/{name}"][:-20])
+    with pytest.raises(DamagedError, match=f"{bucket}/{model_id}/{name}"):
+        find_bundle(bucket, model_id)
+    assert not cache_folder(bucket).joinpath(model_id).exists()
+
+
+def test_a_model_without_a_manifest_is_not_there(bucket: str, bundle: Bundle) -> None:
+    # What is left of an upload that was killed: the manifest comes last.
+    put(bucket, f"{bundle.manifest.model_id}/{TFLITE}", b"half")
+    assert list_models(bucket) == []
+    with pytest.raises(NotFoundError):
+        find_bundle(bucket, bundle.manifest.model_id)
+
+
+def test_an_upload_replaces_what_was_there(bucket: str, tmp_path: Path) -> None:
+    for name in ("a", "b", "last"):
+        (tmp_path / name).write_text(name)
+    store = Store(f"{bucket}/folder")
+    store.upload({"a": tmp_path / "a", "deep/b": tmp_path / "b", "last": tmp_path / "last"}, last="last")
+    assert objects(bucket) == {"folder/a": b"a", "folder/deep/b": b"b", "folder/last": b"last"}
+    store.upload({"b": tmp_path / "b", "last": tmp_path / "last"}, last="last")
+    assert objects(bucket) == {"folder/b": b"b", "folder/last": b"last"}
+
+
+def test_the_zip_and_the_features_are_kept_there(bucket: str, corpus_zip: Path, tmp_path: Path) -> None:
+    source = tmp_path / "corpus.zip"
+    shutil.copy2(corpus_zip, source)
+    expected = Dataset(f"{bucket}/data", str(source)).get_features()
+    rows, samples = np.array(expected.rows), expected.samples
+    kept = {key.split("/")[1] for key in objects(bucket)}
+    assert kept == {"download", "features"}
+    assert sum(key.endswith(STAMP) for key in objects(bucket)) == 2
+    clear_cache()
+    told: list[str] = []
+    again = Dataset(f"{bucket}/data", str(source), report=lambda progress: told.append(progress.stage)).get_features()
+    assert np.array_equal(again.rows, rows)
+    assert again.samples == samples
+    assert not {"download", "features"} & set(told)
+
+
+def test_file_addresses_are_folders(tmp_path: Path, bundle: Bundle) -> None:
+    place = f"file://{tmp_path}/models"
+    save_bundle(bundle.folder, bundle.report, place)
+    assert list_models(tmp_path / "models") == list_models(place) == [bundle.manifest.model_id]
+    assert Predictor(place, bundle.manifest.model_id).predict(wav(tone())).prediction in bundle.manifest.classes
+
+
+@pytest.mark.usefixtures("bucket")
+def test_an_unknown_scheme_and_a_bucket_that_is_not_there_are_told() -> None:
+    with pytest.raises(ConfigError, match="nothing://x"):
+        list_models("nothing://x")
+    with pytest.raises(StoreError, match="s3://not-there-at-all"):
+        Store("s3://not-there-at-all/models").upload({"a": Path(__file__)}, last="a")
