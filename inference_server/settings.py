@@ -99,6 +99,21 @@ class Settings(BaseSettings):
     """Longest that a training may run."""
     training_slots: Annotated[int, Field(ge=0)] = 1
     """Training jobs that run at once; 0 leaves them to a ser-trainer over the same folders."""
+    training_backend: Literal["local", "kubeflow"] = "local"
+    """Where trainings run: in child processes, or as runs of the training pipeline on a Kubeflow host."""
+    kubeflow_host: str = ""
+    """Address of the Kubeflow Pipelines API, as https://kubeflow.example.org/pipeline; its bearer token is in
+    KFP_TOKEN."""
+    kubeflow_namespace: str = ""
+    """Namespace of the runs, on a multi-user host."""
+    kubeflow_experiment: str = "ser"
+    """Experiment of the runs."""
+    kubeflow_pipeline: Path | None = None
+    """Compiled training pipeline (ser pipeline compile --cluster); by default the one in the package."""
+    kubeflow_poll_seconds: Annotated[float, Field(gt=0)] = 5.0
+    """How often a run is looked at."""
+    minimum_uar: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Least UAR of a model that a run on Kubeflow saves."""
     max_download_bytes: Annotated[int, Field(ge=1)] = 2 << 30
     """Largest corpus zip."""
     max_unpacked_bytes: Annotated[int, Field(ge=1)] = 8 << 30
@@ -146,6 +161,14 @@ class Settings(BaseSettings):
                 f"host: {self.host} is public: expected token_file, or tls_cert and tls_key, or allow_insecure "
                 "where something in front of this server checks its callers"
             )
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _trainable(self) -> Self:
+        if self.training_backend == "kubeflow" and not self.kubeflow_host:
+            raise ValueError("kubeflow_host: expected the API's address, as training_backend is kubeflow")
+        if self.kubeflow_pipeline is not None and not self.kubeflow_pipeline.is_file():
+            raise ValueError(f"kubeflow_pipeline: there is no file {self.kubeflow_pipeline}")
         return self
 
     @cached_property

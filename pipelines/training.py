@@ -39,8 +39,9 @@ def training_pipeline_on(cluster: ClusterSettings | None) -> Any:
         dataset_feature_extract_methods: dict = dict(DEFAULT_METHODS),  # noqa: B006 - KFP reads it, nobody writes
         model_config: dict = {},  # noqa: B006
         minimum_uar: float = 0.0,
+        receipt: str = "",
     ) -> TrainingOutputs:
-        """Parameters are those of `/train`, under the same names, and the UAR below which no model is saved."""
+        """Parameters are those of `/train`, under the same names, and those of `ser.request.PublishConfig`."""
         corpus = download(data_path=data_path, remote_url=remote_url, dataset_force=dataset_force)
         place("download", corpus)
         features = feature_extraction(
@@ -62,6 +63,7 @@ def training_pipeline_on(cluster: ClusterSettings | None) -> Any:
             model=model.outputs["model"],
             model_save_path=model_save_path,
             minimum_uar=minimum_uar,
+            receipt=receipt,
         )
         place("evaluation", result)
         return TrainingOutputs(

@@ -6,16 +6,19 @@ import json
 import os
 import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from ser.bundle import MANIFEST, REPORT, Bundle, Manifest
 from ser.errors import ConfigError, DamagedError, FieldViolation, NotFoundError
-from ser.files import STAMP, exclusive, make_folder, partial, read_json, recover, remove, replace_folder
+from ser.files import STAMP, exclusive, make_folder, partial, read_json, recover, remove, replace_folder, write_json
 from ser.stores import Store, cache_folder, files_of, is_address, local_path
 
 Place = str | os.PathLike[str]
 """A folder of models, or an address of one."""
 _MODEL_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_RECEIPTS = ".runs"
 _READS = 3
 """How often a model is read that does not fit its manifest, because somebody may just be writing it."""
 
@@ -130,6 +133,34 @@ def delete_bundle(model_save_path: Place, model_id: str) -> None:
     elif not folder.is_dir():
         raise _not_found(model_save_path, model_id)
     _forget(folder)
+
+
+def write_receipt(model_save_path: Place, name: str, receipt: Mapping[str, Any]) -> None:
+    """Leaves a note beside the models, for whoever ordered one and waits elsewhere for the end.
+
+    Args:
+        model_save_path: The place of the models.
+        name: What the note was asked for under.
+        receipt: What to say, JSON-serialisable.
+    """
+    if is_address(model_save_path):
+        content = json.dumps(receipt, indent=2, allow_nan=False).encode()
+        Store(os.fspath(model_save_path)).child(_RECEIPTS).write(f"{name}.json", content)
+    else:
+        folder = local_path(model_save_path) / _RECEIPTS
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(folder / f"{name}.json", receipt)
+
+
+def read_receipt(model_save_path: Place, name: str) -> dict[str, Any] | None:
+    """What `write_receipt` left; None if there is nothing."""
+    if is_address(model_save_path):
+        content = Store(os.fspath(model_save_path)).child(_RECEIPTS).read(f"{name}.json")
+        found = None if content is None else json.loads(content)
+    else:
+        path = local_path(model_save_path) / _RECEIPTS / f"{name}.json"
+        found = read_json(path) if path.is_file() else None
+    return found if isinstance(found, dict) else None
 
 
 def _bring_up_to_date(store: Store, folder: Path) -> bool:

@@ -120,6 +120,8 @@ class PublishConfig(Config):
     """Folder that the model's folder is saved into."""
     minimum_uar: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.0
     """Least UAR, on the held-out recordings, of a model that is saved."""
+    receipt: Annotated[str, Field(pattern="^[A-Za-z0-9-]{0,64}$")] = ""
+    """Name of a note to leave beside the models, which says what became of this one; empty leaves none."""
 
 
 class TrainRequest(DownloadConfig, FeatureConfig, TrainingConfig):

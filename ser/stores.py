@@ -87,6 +87,11 @@ class Store:
                 return None
             return content
 
+    def write(self, name: str, content: bytes) -> None:
+        """Writes a file, whole or not at all."""
+        with self._errors():
+            self._files.pipe_file(f"{self._root}/{name}", content)
+
     def folders(self) -> list[str]:
         """Names of the folders in this one, sorted."""
         with self._errors():

@@ -11,6 +11,7 @@ def evaluation(
     model: dsl.Input[dsl.Model],
     model_save_path: str,
     minimum_uar: float,
+    receipt: str,
     metrics: dsl.Output[dsl.Metrics],
     classification: dsl.Output[dsl.ClassificationMetrics],
     report: dsl.Output[dsl.HTML],
@@ -22,6 +23,7 @@ def evaluation(
         model: The model bundle.
         model_save_path: Folder that the model's folder is saved into.
         minimum_uar: Least UAR, 0 to 1, of a model that is saved; below it nothing is.
+        receipt: Name of a note beside the models that says which one was saved; empty leaves none.
         metrics: UAR, accuracy with its interval, macro F1, chance.
         classification: Confusion matrix, and the ROC over all decisions.
         report: The report, one self-contained page.
@@ -40,7 +42,9 @@ def evaluation(
     from ser.steps.evaluation import evaluate, publish
 
     with step_console() as reporter, tempfile.TemporaryDirectory() as temporary:
-        config = parse(PublishConfig, {"model_save_path": model_save_path, "minimum_uar": minimum_uar})
+        config = parse(
+            PublishConfig, {"model_save_path": model_save_path, "minimum_uar": minimum_uar, "receipt": receipt}
+        )
         folder = Path(temporary) / "report"
         figures = evaluate(Path(model.path), folder, Path(features.path), report=reporter)
         shutil.copyfile(folder / "report.html", report.path)

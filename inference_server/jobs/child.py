@@ -11,12 +11,12 @@ import logging
 import signal
 import sys
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from inference_server.jobs.priority import be_polite, die_with_parent
 from inference_server.jobs.store import JobStore, error_record
+from inference_server.jobs.weights import WEIGHTS
 from ser.access import Access
 from ser.archive import Limits
 from ser.config import parse
@@ -25,16 +25,6 @@ from ser.progress import Progress
 from ser.request import TrainRequest
 from ser.trainer import run
 
-WEIGHTS: Mapping[str, float] = {
-    "download": 5,
-    "synthesise": 10,
-    "extract": 2,
-    "prepare": 3,
-    "features": 10,
-    "train": 65,
-    "evaluate": 5,
-}
-"""What each stage usually takes of the whole, in percent."""
 _SECONDS_BETWEEN_WRITES = 0.2
 _TERMINATED = 128 + signal.SIGTERM
 

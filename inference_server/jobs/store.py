@@ -29,7 +29,8 @@ CREATE TABLE IF NOT EXISTS jobs (
     created REAL NOT NULL,
     started REAL,
     ended REAL,
-    revision INTEGER NOT NULL DEFAULT 0
+    revision INTEGER NOT NULL DEFAULT 0,
+    reference TEXT
 );
 CREATE INDEX IF NOT EXISTS jobs_by_state ON jobs (state, number);
 """
@@ -73,6 +74,8 @@ class Job:
     ended: float | None
     revision: int
     """Grows with every change."""
+    reference: str | None = None
+    """What the backend calls it, of one that outlives the server."""
     ahead: int = 0
     """How many jobs are before it in the queue."""
 
@@ -89,6 +92,9 @@ class JobStore:
         self._database.execute("PRAGMA journal_mode=WAL")
         self._database.execute("PRAGMA synchronous=NORMAL")
         self._database.executescript(_SCHEMA)
+        columns = {row["name"] for row in self._database.execute("PRAGMA table_info(jobs)")}
+        if "reference" not in columns:  # a file of an earlier version
+            self._database.execute("ALTER TABLE jobs ADD COLUMN reference TEXT")
 
     def close(self) -> None:
         """Closes the file."""
@@ -160,7 +166,11 @@ class JobStore:
         """Puts a job that runs back to where it was in the queue; one that is to be cancelled is."""
         with self._transaction():
             self._change(job_id, "state = 'RUNNING' AND cancel = 1", state=State.CANCELLED, ended=time.time())
-            self._change(job_id, "state = 'RUNNING'", state=State.QUEUED, started=None, progress=None)
+            self._change(job_id, "state = 'RUNNING'", state=State.QUEUED, started=None, progress=None, reference=None)
+
+    def refer(self, job_id: str, reference: str) -> None:
+        """Keeps what the backend calls a running job."""
+        self._change(job_id, "state = 'RUNNING'", reference=reference)
 
     def tell(self, job_id: str, progress: Mapping[str, Any]) -> None:
         """Keeps how far a running job is."""

@@ -13,7 +13,7 @@ from ser.evaluation.metrics import evaluate as measure
 from ser.evaluation.report import METRICS_JSON
 from ser.feature_set import FeatureSet
 from ser.files import fingerprint, make_folder, read_json
-from ser.model_store import save_bundle
+from ser.model_store import save_bundle, write_receipt
 from ser.progress import Progress, Reporter, silent
 from ser.request import PublishConfig
 from ser.split import VALIDATION_SHARE
@@ -74,9 +74,12 @@ def publish(bundle: Path, report_folder: Path, config: PublishConfig) -> Path | 
         The published bundle's folder, of an address its local copy's; None if the report's UAR is below the least,
         and nothing was written.
     """
-    if read_json(report_folder / METRICS_JSON)["uar"] < config.minimum_uar:
-        return None
-    return save_bundle(bundle, report_folder, config.model_save_path)
+    uar = read_json(report_folder / METRICS_JSON)["uar"]
+    saved = save_bundle(bundle, report_folder, config.model_save_path) if uar >= config.minimum_uar else None
+    if config.receipt:
+        note = {"model_id": saved.name if saved else "", "uar": uar, "minimum_uar": config.minimum_uar}
+        write_receipt(config.model_save_path, config.receipt, note)
+    return saved
 
 
 def _held_out(model: Bundle, features: Path | None) -> FeatureSet:

@@ -45,7 +45,7 @@ def test_it_parses_as_a_pipeline_spec() -> None:
 
 def test_its_parameters_are_those_of_train() -> None:
     fields = {field.alias or name for name, field in TrainRequest.model_fields.items()}
-    assert set(SPEC["root"]["inputDefinitions"]["parameters"]) == fields | {"minimum_uar"}
+    assert set(SPEC["root"]["inputDefinitions"]["parameters"]) == fields | {"minimum_uar", "receipt"}
 
 
 def test_every_reference_resolves() -> None:

@@ -20,9 +20,9 @@ import kfp_server_api
 import pytest
 
 from pipelines import submitting
-from pipelines.submitting import Host, submit
+from pipelines.submitting import Host, schedule, submit
 from ser.config import parse
-from ser.errors import TrainingError
+from ser.errors import ConfigError, TrainingError
 from ser.request import TrainRequest
 
 REQUEST = parse(
@@ -45,6 +45,7 @@ class Kubeflow:
 
     def __init__(self) -> None:
         self.runs: list[kfp_server_api.V2beta1Run] = []
+        self.schedules: list[kfp_server_api.V2beta1RecurringRun] = []
         self.experiments: list[kfp_server_api.V2beta1Experiment] = []
         self.authorization: set[str | None] = set()
         self.states = ["PENDING", "RUNNING", "SUCCEEDED"]
@@ -103,6 +104,9 @@ class Handler(BaseHTTPRequestHandler):
             experiment.experiment_id = "experiment-1"
             self.kubeflow.experiments.append(experiment)
             self._answer({"experiment_id": "experiment-1", "display_name": experiment.display_name})
+        elif path == "/apis/v2beta1/recurringruns":
+            self.kubeflow.schedules.append(read(body, "V2beta1RecurringRun"))
+            self._answer({"recurring_run_id": "schedule-1"})
         elif path == "/apis/v2beta1/runs":
             self.kubeflow.runs.append(read(body, "V2beta1Run"))
             self._answer({"run_id": "run-1", "state": "PENDING"})
@@ -149,7 +153,7 @@ def test_the_host_gets_pipeline_parameters_names_and_token(kubeflow: tuple[Kubef
     parameters = run.runtime_config.parameters
     assert parameters["dataset_load_split_at"] == "16000"
     assert parameters["model_config"] == {"lr": 0.001, "epochs": 20, "batch_size": 32}
-    assert set(parameters) == set(run.pipeline_spec["root"]["inputDefinitions"]["parameters"])
+    assert set(parameters) == set(run.pipeline_spec["root"]["inputDefinitions"]["parameters"]) - {"receipt"}
     for task in run.pipeline_spec["root"]["dag"]["tasks"].values():
         assert not task.get("cachingOptions", {}).get("enableCache")
     assert f"Bearer {TOKEN}" in state.authorization
@@ -159,6 +163,20 @@ def test_waiting_ends_with_the_metrics(kubeflow: tuple[Kubeflow, str]) -> None:
     _, url = kubeflow
     submitted = submit(REQUEST, Host(url), wait_seconds=30)
     assert (submitted.state, submitted.metrics) == ("SUCCEEDED", METRICS)
+
+
+def test_a_schedule_has_the_clock_the_pipeline_and_its_parameters(kubeflow: tuple[Kubeflow, str]) -> None:
+    state, url = kubeflow
+    made = schedule(REQUEST, Host(url, run_name="nightly"), "0 0 3 * * *", minimum_uar=0.5)
+    (found,) = state.schedules
+    assert (made.schedule_id, made.url) == ("schedule-1", f"{url}/#/recurringrun/details/schedule-1")
+    assert found.display_name == "nightly"
+    assert found.trigger.cron_schedule.cron == "0 0 3 * * *"
+    assert (found.max_concurrency, found.no_catchup) == ("1", True)
+    assert found.runtime_config.parameters["minimum_uar"] == 0.5
+    assert set(found.pipeline_spec["root"]["dag"]["tasks"]) >= {"download", "training"}
+    with pytest.raises(ConfigError, match="cron: expected six fields, seconds first"):
+        schedule(REQUEST, Host(url), "0 3 * * *")
 
 
 def test_a_host_without_logs_is_no_error(kubeflow: tuple[Kubeflow, str]) -> None:
