@@ -37,6 +37,14 @@ check: setup ## Lint, type-check and compare the generated files with their sour
 	$(BIN)/mypy
 	$(BIN)/ser pipeline compile --check
 	$(BIN)/python proto/generate.py --check
+	$(MAKE) --no-print-directory $(if $(KUSTOMIZE),,$(BIN)/kustomize)
+	$(BIN)/python deploy/check.py $(or $(KUSTOMIZE),$(BIN)/kustomize)
+
+# Renders deploy/; one that is installed is used, else Go makes one.
+KUSTOMIZE := $(shell command -v kustomize)
+$(BIN)/kustomize:
+	@command -v go >/dev/null || { echo "check: expected kustomize, or Go to make it" >&2; exit 1; }
+	GOBIN=$(CURDIR)/$(BIN) go install sigs.k8s.io/kustomize/kustomize/v5@v5.7.1
 
 format: setup ## Let ruff rewrite what it can
 	$(BIN)/ruff check --fix .
