@@ -20,6 +20,7 @@ _STATUSES: Mapping[str, str] = {
     "401": "No bearer token, or a wrong one.",
     "403": "A path or an address that is not allowed.",
     "404": "No such thing; the message says what there is.",
+    "408": "The body did not come in time.",
     "413": "Too large.",
     "415": "A body of a kind that is not taken.",
     "429": "Too much at once; Retry-After says when to try again.",

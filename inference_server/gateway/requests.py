@@ -30,6 +30,12 @@ class GoneError(SerError):
     code = Code.CANCELLED
 
 
+class SlowBodyError(DeadlineError):
+    """A body that does not come in time."""
+
+    http_status = 408
+
+
 class ContentTypeError(SerError):
     """A body of a kind that the RPC does not take."""
 
@@ -46,7 +52,7 @@ async def read_request(
         ConfigError: If a field is wrong, unknown or comes twice.
         ContentTypeError: If the body is of a kind that the RPC does not take.
         LimitError: If the body is too large.
-        DeadlineError: If it takes too long to come.
+        SlowBodyError: If it takes too long to come.
         GoneError: If it does not come whole.
     """
     descriptor: Any = route.rpc.input_type
@@ -95,7 +101,7 @@ async def _read_body(headers: Headers, receive: Receive, settings: Settings) -> 
                 if not event.get("more_body"):
                     return parts[0] if len(parts) == 1 else b"".join(parts)
     except TimeoutError:
-        raise DeadlineError(f"expected the body within {settings.max_body_seconds:g} s") from None
+        raise SlowBodyError(f"expected the body within {settings.max_body_seconds:g} s") from None
 
 
 async def _of_body(body: bytes, headers: Headers, descriptor: Any) -> Any:

@@ -119,7 +119,7 @@ def test_a_body_that_dawdles_and_a_head_that_does_not_come_are_ended(tmp_path: P
     with serve(tmp_path, max_body_seconds=0.5) as server:
         host, port = server.http.removeprefix("http://").split(":")
         with slow_body(server) as slow:
-            assert slow._socket.recv(10_000).startswith(b"HTTP/1.1 504")
+            assert slow._socket.recv(10_000).startswith(b"HTTP/1.1 408")
         for sent in (b"", b"GET /readyz HT"):
             with socket.create_connection((host, int(port))) as connection:
                 connection.settimeout(20)
