@@ -83,6 +83,8 @@ _MEASURED: Mapping[Step, Resources] = {
 class ClusterSettings(Config):
     """What is compiled into a pipeline for a cluster; all of it has defaults."""
 
+    feature_parts: Annotated[Whole, Field(ge=1, le=1_000)] = 1
+    """Into how many parts, computed at once, feature extraction is divided (docs/scale.md)."""
     resources: dict[Step, Resources] = Field(default_factory=dict)
     """Of each step that shall have others than the measured."""
     volumes: tuple[Volume, ...] = ()
@@ -126,7 +128,11 @@ class ClusterSettings(Config):
             kubernetes.add_toleration(task, key=one.key, operator=one.operator, value=one.value, effect=one.effect)
 
 
-def placing(cluster: ClusterSettings | None) -> Callable[[Step, Any], None]:
+Place = Callable[[Step, Any], None]
+"""Sets a task up, by its step."""
+
+
+def placing(cluster: ClusterSettings | None) -> Place:
     """What to call with the step and the task of each task of a pipeline; without settings it does nothing."""
 
     def place(step: Step, task: Any) -> None:

@@ -7,9 +7,9 @@ from kfp import dsl
 from components.download.component import download
 from components.evaluation.cross_validation import cross_validation
 from components.evaluation.folds import plan_folds
-from components.feature_extraction.component import feature_extraction
 from components.training.fold import train_fold
 from pipelines.cluster import ClusterSettings, placing
+from pipelines.features import extract
 from ser.request import DEFAULT_METHODS
 
 
@@ -42,14 +42,14 @@ def cross_validation_pipeline_on(cluster: ClusterSettings | None) -> Any:
         """Parameters are those of `/train`, under the same names, with `protocol` and `folds`."""
         corpus = download(data_path=data_path, remote_url=remote_url, dataset_force=dataset_force)
         place("download", corpus)
-        extracted = feature_extraction(
-            corpus=corpus.outputs["corpus"],
+        features = extract(
+            corpus.outputs["corpus"],
+            place,
+            cluster.feature_parts if cluster else 1,
             dataset_load_split_at=dataset_load_split_at,
             dataset_load_normalize=dataset_load_normalize,
             dataset_feature_extract_methods=dataset_feature_extract_methods,
         )
-        place("feature_extraction", extracted)
-        features = extracted.outputs["features"]
         plan = plan_folds(
             features=features,
             protocol=protocol,

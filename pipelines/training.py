@@ -6,9 +6,9 @@ from kfp import dsl
 
 from components.download.component import download
 from components.evaluation.component import evaluation
-from components.feature_extraction.component import feature_extraction
 from components.training.component import training
 from pipelines.cluster import ClusterSettings, placing
+from pipelines.features import extract
 from ser.request import DEFAULT_METHODS
 
 
@@ -44,22 +44,23 @@ def training_pipeline_on(cluster: ClusterSettings | None) -> Any:
         """Parameters are those of `/train`, under the same names, and those of `ser.request.PublishConfig`."""
         corpus = download(data_path=data_path, remote_url=remote_url, dataset_force=dataset_force)
         place("download", corpus)
-        features = feature_extraction(
-            corpus=corpus.outputs["corpus"],
+        features = extract(
+            corpus.outputs["corpus"],
+            place,
+            cluster.feature_parts if cluster else 1,
             dataset_load_split_at=dataset_load_split_at,
             dataset_load_normalize=dataset_load_normalize,
             dataset_feature_extract_methods=dataset_feature_extract_methods,
         )
-        place("feature_extraction", features)
         model = training(
-            features=features.outputs["features"],
+            features=features,
             random_state=random_state,
             model_type=model_type,
             model_config=model_config,
         )
         place("training", model)
         result = evaluation(
-            features=features.outputs["features"],
+            features=features,
             model=model.outputs["model"],
             model_save_path=model_save_path,
             minimum_uar=minimum_uar,

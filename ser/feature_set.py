@@ -5,7 +5,7 @@ A feature folder is a feature set on disk; the validation part of one travels in
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Self
@@ -79,11 +79,13 @@ class FeatureSet:
     def select(self, names: Iterable[str]) -> Self:
         """The samples with these names, in this set's order, with a copy of their rows."""
         wanted = set(names)
-        chosen = [number for number, sample in enumerate(self.samples) if sample.name in wanted]
-        starts = self.starts
-        rows = [np.arange(starts[n], starts[n] + self.samples[n].pieces) for n in chosen]
-        index = np.concatenate(rows) if rows else np.zeros(0, dtype=np.int64)
-        return type(self)(np.ascontiguousarray(self.rows[index]), tuple(self.samples[n] for n in chosen))
+        chosen = tuple(sample for sample in self.samples if sample.name in wanted)
+        return type(self)(np.ascontiguousarray(self.rows[self.numbers(wanted)]), chosen)
+
+    def numbers(self, names: Collection[str]) -> npt.NDArray[np.int64]:
+        """int64: the numbers of the rows of the samples with these names, ascending."""
+        chosen = np.array([sample.name in names for sample in self.samples], dtype=bool)
+        return np.flatnonzero(np.repeat(chosen, [sample.pieces for sample in self.samples]))
 
     def average(self, per_piece: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """The mean over each sample's pieces.

@@ -1,16 +1,17 @@
-"""Training a network on arrays that fit in memory, several times as fast as `keras.Model.fit`.
+"""Training a network, several times as fast as `keras.Model.fit`.
 
 `fit` goes back to Python, and through its input pipeline, at every batch. For a small network that costs more
 than the arithmetic. Here an epoch is one call of one graph: the rows stay in a tensor, the graph gathers each
-batch by a shuffled index, and the optimiser is one kernel a weight. `benchmarks/training_speed.py` compares the
+batch by a shuffled index, and the optimiser is one kernel a weight. Rows that are too many for that are read block by
+block, in the same order. `benchmarks/training_speed.py` compares the
 two. Compiling the graph by XLA as well (`jit_compile`) made it over ten times slower on the processor: its loop
 copies the rows at every step.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -27,18 +28,36 @@ FIGURES = ("loss", "accuracy", "val_loss", "val_accuracy")
 """What the history has of every epoch."""
 Rows = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
+BLOCK_BYTES = 256 << 20
+"""Rows that are in memory at once, where there are more."""
+
+
+class RowSource(Protocol):
+    """Rows of features: an array, or something that reads them when they are wanted."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(n, n_features)."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: npt.NDArray[np.int64]) -> Rows:
+        """The rows of some numbers, in their order: float32, shape (len(index), n_features)."""
+        ...
 
 
 def fit(
     build: Callable[[], keras.Model],
-    train_rows: Rows,
+    train_rows: RowSource,
     train_labels: Labels,
-    validation_rows: Rows,
+    validation_rows: RowSource,
     validation_labels: Labels,
     *,
     config: TrainingParameters,
     seed: int,
     report: Reporter,
+    block_bytes: int = BLOCK_BYTES,
 ) -> tuple[keras.Model, dict[str, list[float]]]:
     """Builds and trains a network; its last epoch counts, the validation rows are only looked at.
 
@@ -53,6 +72,7 @@ def fit(
         config: Learning rate, epochs, batch size.
         seed: Of initial weights, shuffling and dropout.
         report: Told of every epoch.
+        block_bytes: Rows of so many bytes are in memory at once; what is learnt does not depend on it.
 
     Returns:
         The trained network, and its history: a value an epoch of each of `FIGURES`.
@@ -65,7 +85,7 @@ def fit(
 
     keras.utils.set_random_seed(seed)
     model = build()
-    epoch = _compile_epoch(model, train_rows, train_labels, validation_rows, validation_labels, config)
+    epoch = _compile_epoch(model, train_rows, train_labels, validation_rows, validation_labels, config, block_bytes)
     shuffle = np.random.default_rng(seed)
     history: dict[str, list[float]] = {name: [] for name in FIGURES}
     for number in range(1, config.epochs + 1):
@@ -83,22 +103,22 @@ def fit(
 
 def _compile_epoch(
     model: keras.Model,
-    train_rows: Rows,
+    train_rows: RowSource,
     train_labels: Labels,
-    validation_rows: Rows,
+    validation_rows: RowSource,
     validation_labels: Labels,
     config: TrainingParameters,
+    block_bytes: int,
 ) -> Callable[[npt.NDArray[np.int64]], tuple[Mapping[str, float], bool]]:
     """One epoch as a function: the order of the rows in; out its figures, and whether all weights are finite."""
     tf = import_tensorflow()
     import keras
 
-    rows, labels = tf.constant(train_rows), tf.constant(train_labels)
-    held_out, truth = tf.constant(validation_rows), tf.constant(validation_labels)
     update = _adam(model, config.lr)
     cross_entropy = keras.losses.SparseCategoricalCrossentropy()
-    batch, count = config.batch_size, len(train_rows)
-    full = count // batch
+    batch, count, width = config.batch_size, len(train_rows), train_rows.shape[1]
+    block = max(1, block_bytes // (4 * width * batch)) * batch
+    row_block, label_block = tf.TensorSpec((None, width), tf.float32), tf.TensorSpec((None,), tf.int64)
 
     def judge(probabilities: Any, expected: Any) -> Any:
         """Summed cross-entropy and number of hits, float32, shape (2,)."""
@@ -106,32 +126,69 @@ def _compile_epoch(
         hits = tf.cast(tf.argmax(probabilities, axis=1) == expected, tf.float32)
         return tf.stack([cross_entropy(expected, probabilities) * size, tf.reduce_sum(hits)])
 
-    def step(index: Any) -> Any:
-        expected = tf.gather(labels, index)
+    def step(rows: Any, expected: Any) -> Any:
         with tf.GradientTape() as tape:
-            probabilities = model(tf.gather(rows, index), training=True)
+            probabilities = model(rows, training=True)
             loss = cross_entropy(expected, probabilities)
         update(tape.gradient(loss, model.trainable_variables))
         return judge(probabilities, expected)
 
-    @tf.function(input_signature=[tf.TensorSpec((count,), tf.int64)])  # type: ignore[untyped-decorator]
-    def run(order: Any) -> Any:
+    @tf.function(input_signature=[row_block, label_block, label_block])  # type: ignore[untyped-decorator]
+    def learn(rows: Any, labels: Any, order: Any) -> Any:
         total = tf.zeros(2)
+        full = tf.shape(order)[0] // batch
         batches = tf.reshape(order[: full * batch], (full, batch))
         for number in tf.range(full):
-            total += step(batches[number])
-        if count % batch:
-            total += step(order[full * batch :])
-        seen = judge(model(held_out, training=False), truth) / len(validation_rows)
+            total += step(tf.gather(rows, batches[number]), tf.gather(labels, batches[number]))
+        if tf.shape(order)[0] % batch != 0:
+            rest = order[full * batch :]
+            total += step(tf.gather(rows, rest), tf.gather(labels, rest))
+        return total
+
+    @tf.function(input_signature=[row_block, label_block])  # type: ignore[untyped-decorator]
+    def look(rows: Any, labels: Any) -> Any:
+        return judge(model(rows, training=False), labels)
+
+    @tf.function  # type: ignore[untyped-decorator]
+    def is_finite() -> Any:
         # The loss does not tell: Keras clips probabilities, and what is not a number becomes a small one.
-        finite = [tf.reduce_all(tf.math.is_finite(weight)) for weight in model.trainable_variables]
-        return tf.concat([total / count, seen], axis=0), tf.reduce_all(finite)
+        return tf.reduce_all([tf.reduce_all(tf.math.is_finite(weight)) for weight in model.trainable_variables])
+
+    train = _Blocks(train_rows, train_labels, block)
+    validation = _Blocks(validation_rows, validation_labels, block)
+    validation_order = np.arange(len(validation_rows))
 
     def epoch(order: npt.NDArray[np.int64]) -> tuple[Mapping[str, float], bool]:
-        figures, finite = run(tf.constant(order))
-        return dict(zip(FIGURES, map(float, figures.numpy()), strict=True)), bool(finite)
+        learnt = sum(learn(*part).numpy() for part in train(order)) / count
+        seen = sum(look(rows, labels).numpy() for rows, labels, _ in validation(validation_order))
+        figures = [*learnt, *(seen / len(validation_rows))]
+        return dict(zip(FIGURES, map(float, figures), strict=True)), bool(is_finite())
 
     return epoch
+
+
+class _Blocks:
+    """Rows and labels as tensors, block after block; a single block is made once, and kept."""
+
+    def __init__(self, rows: RowSource, labels: Labels, size: int) -> None:
+        self._rows = rows
+        self._labels = labels
+        self._size = size
+        self._whole = self._read(np.arange(len(rows))) if len(rows) <= size else None
+
+    def __call__(self, order: npt.NDArray[np.int64]) -> Iterator[tuple[Any, Any, Any]]:
+        """Rows, labels, and the order in which the rows of the block come."""
+        tf = import_tensorflow()
+        if self._whole is not None:
+            yield *self._whole, tf.constant(order)
+            return
+        for start in range(0, len(order), self._size):
+            part = order[start : start + self._size]
+            yield *self._read(part), tf.range(len(part), dtype=tf.int64)
+
+    def _read(self, numbers: npt.NDArray[np.int64]) -> tuple[Any, Any]:
+        tf = import_tensorflow()
+        return tf.constant(self._rows[numbers]), tf.constant(self._labels[numbers])
 
 
 def _adam(model: keras.Model, lr: float) -> Callable[[Sequence[Any]], None]:

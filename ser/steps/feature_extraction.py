@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
 from ser.corpus_folder import Clip, Manifest, load_manifest, read_clip
-from ser.errors import DamagedError
+from ser.errors import ConfigError, DamagedError, FieldViolation
 from ser.feature_set import FeatureSet, Sample, sample_table, samples_of
-from ser.files import make_folder, read_json, write_json
+from ser.files import STAMP, make_folder, read_json, write_json
 from ser.frontend import FrontEnd, load_arrays, num_pieces, save_arrays
 from ser.parallel import keep_freed_memory, ordered_map
 from ser.progress import Progress, Reporter, silent
@@ -25,6 +27,7 @@ SAMPLES = "samples.npz"
 FRONTEND = "frontend.npz"
 SETTINGS = "features.json"
 _BATCH_SECONDS = 20.0
+_COPY_BYTES = 16 << 20
 
 
 def extract_features(
@@ -53,6 +56,70 @@ def extract_features(
         partial(_write, corpus, manifest, config, report),
         force=force,
     )
+
+
+def extract_part(
+    corpus: Path,
+    part: Path,
+    config: FeatureConfig,
+    number: int,
+    of: int,
+    *,
+    force: bool = False,
+    report: Reporter = silent,
+) -> None:
+    """Computes the features of one part of a corpus, by the front-end of the whole: a feature folder of its own.
+
+    Args:
+        corpus: A prepared corpus folder, the whole.
+        part: The part's feature folder to make.
+        config: How to load and which methods to use.
+        number: Which part, from 0.
+        of: How many parts there are; they differ by 20 seconds of sound at most.
+        force: Compute them again although they are there.
+        report: Told of each clip.
+
+    Raises:
+        ConfigError: If a method's config cannot be realised, or there is no such part.
+        DamagedError: If the corpus folder is not what was prepared.
+    """
+    manifest = load_manifest(corpus)
+    # A batch of the whole stays one: the last bit of a feature depends on what is multiplied together with it.
+    batches = list(_batches(manifest.clips))
+    if not 0 <= number < of <= len(batches):
+        allowed = f"expected 0 to {of - 1} of at most {len(batches)} parts ({_BATCH_SECONDS:g} seconds of sound each)"
+        raise ConfigError([FieldViolation("part", f"{allowed}, got {number} of {of}")])
+    first, last = (edge * len(batches) // of for edge in (number, number + 1))
+    clips = [clip for batch in batches[first:last] for clip in batch]
+    make_folder(
+        part,
+        {**feature_identity(manifest, config), "part": number, "of": of},
+        partial(_write, corpus, manifest, config, report, clips=clips),
+        force=force,
+    )
+
+
+def join_parts(parts: Sequence[Path], features: Path, *, force: bool = False) -> None:
+    """Makes the feature folder of the whole of the folders of all its parts: the same, byte for byte.
+
+    Rows go from file to file and are never in memory.
+
+    Args:
+        parts: What `extract_part` made, in any order.
+        features: The feature folder to make.
+        force: Make it again although it is there.
+
+    Raises:
+        DamagedError: If a part is missing, comes twice, or is of other features.
+    """
+    made_from = [read_json(part / STAMP)["made_from"] for part in parts]
+    ordered = [part for _, part in sorted(zip(made_from, parts, strict=True), key=lambda pair: int(pair[0]["part"]))]
+    identities = [{name: value for name, value in one.items() if name != "part"} for one in made_from]
+    numbers = sorted(one["part"] for one in made_from)
+    if not parts or any(one != identities[0] for one in identities) or numbers != list(range(identities[0]["of"])):
+        raise DamagedError(f"expected every part of one corpus's features once, got parts {numbers}")
+    whole = {name: value for name, value in identities[0].items() if name != "of"}
+    make_folder(features, whole, partial(_join, ordered), force=force)
 
 
 def feature_identity(manifest: Manifest, config: FeatureConfig) -> dict[str, Any]:
@@ -99,19 +166,25 @@ def piece_length(split_at: str | int, clips: Sequence[Clip]) -> int:
             return int(split_at)
 
 
-def _write(corpus: Path, manifest: Manifest, config: FeatureConfig, report: Reporter, folder: Path) -> None:
-    clips = manifest.clips
+def _write(
+    corpus: Path,
+    manifest: Manifest,
+    config: FeatureConfig,
+    report: Reporter,
+    folder: Path,
+    *,
+    clips: Sequence[Clip] | None = None,
+) -> None:
     frontend = FrontEnd.create(
-        piece_length(config.dataset_load_split_at, clips),
+        piece_length(config.dataset_load_split_at, manifest.clips),
         config.dataset_feature_extract_methods,
-        [clip.about for clip in clips],
+        [clip.about for clip in manifest.clips],
         normalize=config.dataset_load_normalize,
     )
+    clips = manifest.clips if clips is None else clips
     samples = [_sample(clip, frontend) for clip in clips]
-    shape = (sum(sample.pieces for sample in samples), frontend.num_features)
     with (folder / ROWS).open("wb") as file:
-        header = {"descr": "<f4", "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(file, header)
+        _write_header(file, sum(sample.pieces for sample in samples), frontend.num_features)
         done = 0
         for count, rows in _transform(corpus, clips, frontend):
             file.write(rows.astype("<f4", copy=False).data)
@@ -129,6 +202,24 @@ def _write(corpus: Path, manifest: Manifest, config: FeatureConfig, report: Repo
             "frontend": frontend.settings(),
         },
     )
+
+
+def _join(parts: Sequence[Path], folder: Path) -> None:
+    sets = [load_features(part) for part in parts]
+    with (folder / ROWS).open("wb") as file:
+        _write_header(file, sum(len(one.rows) for one in sets), sets[0].rows.shape[1])
+        for part, one in zip(parts, sets, strict=True):
+            with (part / ROWS).open("rb") as rows:
+                rows.seek(-one.rows.nbytes, os.SEEK_END)
+                shutil.copyfileobj(rows, file, _COPY_BYTES)
+    save_arrays(folder / SAMPLES, sample_table([sample for one in sets for sample in one.samples]))
+    for name in (FRONTEND, SETTINGS):
+        shutil.copyfile(parts[0] / name, folder / name)
+
+
+def _write_header(file: BinaryIO, num_rows: int, num_features: int) -> None:
+    header = {"descr": "<f4", "fortran_order": False, "shape": (num_rows, num_features)}
+    np.lib.format.write_array_header_1_0(file, header)
 
 
 def _sample(clip: Clip, frontend: FrontEnd) -> Sample:

@@ -21,7 +21,7 @@ from ser.evaluation.metrics import ScoredSamples
 from ser.evaluation.metrics import evaluate as measure
 from ser.feature_set import FeatureSet
 from ser.files import fingerprint, make_folder, read_json, stamp_of
-from ser.frontend import Standardiser
+from ser.frontend import StandardisedRows, Standardiser
 from ser.litert import LiteRTModel
 from ser.models import MODEL_TYPES
 from ser.progress import Reporter, silent
@@ -129,17 +129,17 @@ def fit_without(everything: FeatureSet, held_out: Sequence[str], config: Trainin
     """
     from ser.models.training_loop import fit
 
-    training = everything.select({sample.name for sample in everything.samples} - set(held_out))
+    training = everything.numbers({sample.name for sample in everything.samples} - set(held_out))
     validation = everything.select(held_out)
     classes = everything.classes
-    standardiser = Standardiser.fit(training.rows)
+    standardiser = Standardiser.fit(everything.rows, training)
     validation_rows = standardiser(validation.rows)
     model_type = MODEL_TYPES.get(config.model_type)()
     num_features = everything.rows.shape[1]
     model, history = fit(
         lambda: model_type.build(num_features, len(classes), config.hyperparameters),
-        standardiser(training.rows),
-        training.labels(classes),
+        StandardisedRows(everything.rows, training, standardiser),
+        everything.labels(classes)[training],
         validation_rows,
         validation.labels(classes),
         config=config.hyperparameters,

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +87,7 @@ def test_a_run_on_this_machine_is_not_set_up_for_a_cluster() -> None:
     [
         ("resources: {training: {cpu: many, memory: 1Gi}}", "resources.training.cpu"),
         ("resources: {serving: {cpu: '1', memory: 1Gi}}", "resources.serving"),
-        ("gpus: 1", "gpus: unknown field; allowed: resources, volumes"),
+        ("gpus: 1", "gpus: unknown field; allowed: feature_parts, resources, volumes"),
         ("volumes: [{claim: x, mount_path: models}]", "volumes.0.mount_path"),
         ("- a list", "expected an object"),
         ("{", "expected YAML"),
@@ -100,3 +102,39 @@ def test_a_wrong_file_names_its_field(content: str, says: str, tmp_path: Path) -
     with pytest.raises(NotFoundError, match="none.yaml: no such file"):
         read_cluster_settings(tmp_path / "none.yaml")
     assert read_cluster_settings(None) == parse(ClusterSettings, {})
+
+
+def test_features_in_parts_fan_out_and_are_joined(tmp_path: Path) -> None:
+    spec, _ = compiled(ClusterSettings(feature_parts=4, node_selector={"pool": "batch"}), tmp_path)
+    assert compiling.dangling_references(spec) == []
+    tasks = spec["root"]["dag"]["tasks"]
+    assert set(tasks) == {"download", "for-loop-2", "join-features", "training", "evaluation"}
+    assert json.loads(tasks["for-loop-2"]["parameterIterator"]["items"]["raw"]) == [0, 1, 2, 3]
+    executors = spec["deploymentSpec"]["executors"]
+    for name in ("exec-extract-part", "exec-join-features"):
+        assert executors[name]["container"]["resources"]["resourceMemoryRequest"] == "512Mi"
+
+
+def test_a_run_in_parts_makes_the_same_model(corpus_zip: Path, tmp_path: Path) -> None:
+    from kfp import local
+
+    from pipelines.training import training_pipeline_on
+
+    models = []
+    for parts in (1, 2):
+        local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(tmp_path / "runs"))
+        settings = parse(ClusterSettings, {"feature_parts": parts, "download_retries": {"count": 0}})
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="You may be attemping to run a task", category=RuntimeWarning)
+            warnings.filterwarnings(
+                "ignore", message=".* have no effect in the current local runner", category=UserWarning
+            )
+            task = training_pipeline_on(settings)(
+                data_path=str(tmp_path / "data"),
+                remote_url=str(corpus_zip),
+                model_type="KerasClassifier",
+                model_save_path=str(tmp_path / f"models-{parts}"),
+                model_config={"epochs": 2},
+            )
+        models.append((task.outputs["model_id"], dict(task.outputs["metrics"].metadata)))
+    assert models[0] == models[1]

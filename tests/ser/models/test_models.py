@@ -13,7 +13,7 @@ from ser.errors import ConfigError, DamagedError, TrainingError
 from ser.litert import LiteRTModel
 from ser.models import MODEL_TYPES
 from ser.models.export import check_agreement, export_tflite
-from ser.models.training_loop import FIGURES, fit
+from ser.models.training_loop import BLOCK_BYTES, FIGURES, fit
 from ser.progress import Progress, silent
 
 RNG = np.random.default_rng(5)
@@ -23,7 +23,13 @@ ROWS = (CENTRES[LABELS] + RNG.standard_normal((130, 12))).astype(np.float32)
 KINDS = ("KerasClassifier", "KerasDropoutClassifier")
 
 
-def train(kind: str = "KerasDropoutClassifier", seed: int = 0, told: list[Progress] | None = None, **changes: object):
+def train(
+    kind: str = "KerasDropoutClassifier",
+    seed: int = 0,
+    told: list[Progress] | None = None,
+    block_bytes: int = BLOCK_BYTES,
+    **changes: object,
+):
     model_type = MODEL_TYPES.get(kind)()
     config = parse(model_type.Config, {"epochs": 3, "batch_size": 32, **changes})
     return fit(
@@ -35,6 +41,7 @@ def train(kind: str = "KerasDropoutClassifier", seed: int = 0, told: list[Progre
         config=config,
         seed=seed,
         report=silent if told is None else told.append,
+        block_bytes=block_bytes,
     )
 
 
@@ -208,3 +215,14 @@ def test_a_saved_model_is_trained_on_by_keras(exported, tmp_path: Path) -> None:
 def test_configs_are_validated_where_no_tensorflow_is_imported() -> None:
     code = "import sys; from ser.models import MODEL_TYPES; MODEL_TYPES.names(); print('tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("rows_at_once", [1, 32, 33, 64, 99])
+def test_what_is_learnt_does_not_depend_on_how_much_is_in_memory(kind: str, rows_at_once: int) -> None:
+    whole, figures = train(kind)
+    parts, same_figures = train(kind, block_bytes=rows_at_once * 4 * ROWS.shape[1])
+    for one, other in zip(weights(whole), weights(parts), strict=True):
+        np.testing.assert_array_equal(one, other)
+    for name in FIGURES:
+        np.testing.assert_allclose(figures[name], same_figures[name], rtol=1e-5)

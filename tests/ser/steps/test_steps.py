@@ -9,12 +9,13 @@ import pytest
 from ser.bundle import Bundle
 from ser.config import parse
 from ser.corpus_folder import load_manifest
-from ser.errors import CorpusError, DamagedError
+from ser.dataset import Dataset
+from ser.errors import ConfigError, CorpusError, DamagedError
 from ser.files import STAMP
 from ser.request import DownloadConfig, FeatureConfig, PublishConfig, TrainingConfig
 from ser.steps.download import download
 from ser.steps.evaluation import evaluate, publish
-from ser.steps.feature_extraction import extract_features, load_features
+from ser.steps.feature_extraction import extract_features, extract_part, join_parts, load_features
 from ser.steps.training import model_id, train
 from tests.signals import CLIPS
 
@@ -112,3 +113,32 @@ def test_a_model_below_the_gate_is_not_published(bundle: Bundle, tmp_path: Path)
     assert not store.exists()
     reached = PublishConfig(model_save_path=str(store), minimum_uar=uar)
     assert publish(bundle.folder, tmp_path / "report", reached) == store / bundle.manifest.model_id
+
+
+@pytest.mark.parametrize("of", [1, 2, 3])
+def test_features_in_parts_are_those_of_the_whole_byte_for_byte(
+    dataset: Dataset, features: Path, tmp_path: Path, of: int
+) -> None:
+    config = parse(FeatureConfig, {})
+    parts = [tmp_path / str(number) for number in range(of)]
+    for number, part in enumerate(parts):
+        extract_part(dataset.extract(), part, config, number, of)
+    assert sum(len(load_features(part).samples) for part in parts) == len(load_features(features).samples)
+    join_parts(parts[::-1], tmp_path / "whole")
+    for name in ("rows.npy", "samples.npz", "frontend.npz", "features.json", STAMP):
+        assert (tmp_path / "whole" / name).read_bytes() == (features / name).read_bytes(), name
+
+
+def test_parts_that_do_not_make_a_whole_are_refused(dataset: Dataset, tmp_path: Path) -> None:
+    config, other = parse(FeatureConfig, {}), parse(FeatureConfig, {"dataset_load_split_at": 8_000})
+    corpus = dataset.extract()
+    for number in range(2):
+        extract_part(corpus, tmp_path / str(number), config, number, 2)
+    extract_part(corpus, tmp_path / "other", other, 1, 2)
+    for parts in (["0"], ["0", "0"], ["0", "other"], []):
+        with pytest.raises(DamagedError, match="expected every part of one corpus's features once"):
+            join_parts([tmp_path / name for name in parts], tmp_path / "whole")
+    for number, of in ((2, 2), (-1, 2), (0, 10_000)):
+        with pytest.raises(ConfigError, match="part: expected 0 to"):
+            extract_part(corpus, tmp_path / "none", config, number, of)
+    assert not (tmp_path / "whole").exists()
