@@ -26,12 +26,12 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score
 from ser.config import parse
 from ser.dataset import Dataset
 from ser.feature_set import FeatureSet
-from ser.frontend import Standardiser
-from ser.models import MODEL_TYPES
 from ser.progress import silent
 from ser.request import TrainingConfig
-from ser.split import validation_names
+from ser.split import Protocol, folds
 from ser.steps.feature_extraction import load_features
+from ser.steps.fitting import fit_on
+from ser.training_set import TrainingSet
 
 MODEL_TYPES_SHOWN = ("KerasClassifier", "KerasDropoutClassifier")
 
@@ -72,25 +72,10 @@ Figures = tuple[float, float]
 
 def _train(features: FeatureSet, model_type: str, seed: int) -> tuple[Figures, Figures]:
     """(accuracy, UAR) of the held-out samples, and of their pieces."""
-    from ser.models.training_loop import fit
-
-    config = parse(TrainingConfig, {"model_type": model_type, "random_state": seed}).hyperparameters
-    held_out = validation_names(features.samples, seed)
-    training = features.select({sample.name for sample in features.samples} - set(held_out))
-    validation = features.select(held_out)
-    classes = features.classes
-    standardise = Standardiser.fit(training.rows)
-    model, _ = fit(
-        lambda: MODEL_TYPES.get(model_type)().build(features.rows.shape[1], len(classes), config),
-        standardise(training.rows),
-        training.labels(classes),
-        standardise(validation.rows),
-        validation.labels(classes),
-        config=config,
-        seed=seed,
-        report=silent,
-    )
-    per_piece = np.asarray(model(standardise(validation.rows), training=False))
+    config = parse(TrainingConfig, {"model_type": model_type, "random_state": seed})
+    (fold,) = folds(features.samples, Protocol.HOLDOUT, random_state=seed)
+    validation, classes = features.select(fold.test), features.classes
+    per_piece = fit_on(TrainingSet.of(features, fold.training), config, silent).predict(validation.rows)
     truth = [classes.index(sample.emotion) for sample in validation.samples]
     return (
         _figures(truth, validation.average(per_piece).argmax(axis=1)),

@@ -30,7 +30,7 @@ from ser.config import parse
 from ser.dataset import Dataset
 from ser.frontend import Standardiser
 from ser.models import MODEL_TYPES, TrainingParameters
-from ser.models.training_loop import fit
+from ser.models.training_loop import Validation, fit
 from ser.progress import silent
 from ser.split import validation_names
 from ser.steps.feature_extraction import load_features
@@ -130,11 +130,10 @@ def _ours(arrays: Arrays, model_type: str, epochs: int, seed: int) -> float:
         lambda: MODEL_TYPES.get(model_type)().build(arrays.rows.shape[1], arrays.num_classes, config),
         arrays.rows,
         arrays.labels,
-        arrays.validation_rows,
-        arrays.validation_labels,
         config=config,
         seed=seed,
         report=silent,
+        watch=Validation(arrays.validation_rows, arrays.validation_labels),
     )
     return history["val_accuracy"][-1]
 

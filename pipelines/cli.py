@@ -17,7 +17,6 @@ from pipelines.submitting import submit as submit_run
 from ser.cli import request_options as options
 from ser.cli.options import AsJson, print_json, print_metrics, print_model
 from ser.request import CrossValidationRequest, TrainRequest
-from ser.split import Protocol
 
 commands = typer.Typer(help="The Kubeflow pipeline: run it here, compile it, submit it.", no_args_is_help=True)
 
@@ -68,10 +67,8 @@ def cross_validate(
     data_path: options.DataPath = None,
     model_type: options.ModelType = None,
     model_config: options.ModelConfig = None,
-    protocol: Annotated[
-        Protocol | None, typer.Option(help="How files are split [default: leave-one-speaker-out]")
-    ] = None,
-    folds: Annotated[int | None, typer.Option(help="How many folds; of k-fold only [default: 10]")] = None,
+    protocol: options.ProtocolName = None,
+    folds: options.Folds = None,
     random_state: options.RandomState = None,
     dataset_load_split_at: options.SplitAt = None,
     dataset_load_normalize: options.Normalize = None,

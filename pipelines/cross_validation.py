@@ -30,7 +30,7 @@ def cross_validation_pipeline_on(cluster: ClusterSettings | None) -> Any:
         data_path: str,
         remote_url: str,
         model_type: str,
-        protocol: str = "leave-one-speaker-out",
+        protocol: str = "loso",
         folds: int = 10,
         random_state: int = 42,
         dataset_force: bool = False,

@@ -73,8 +73,7 @@ class FeatureSet:
 
     def labels(self, classes: Sequence[str]) -> npt.NDArray[np.int64]:
         """int64, shape (n_pieces,): each row's index into `classes`."""
-        index = {emotion: number for number, emotion in enumerate(classes)}
-        return np.repeat([index[s.emotion] for s in self.samples], [s.pieces for s in self.samples])
+        return row_labels(self.samples, classes)
 
     def select(self, names: Iterable[str]) -> Self:
         """The samples with these names, in this set's order, with a copy of their rows."""
@@ -116,6 +115,16 @@ class FeatureSet:
             return cls(arrays["rows"], samples_of(arrays))
         except (KeyError, ValueError) as error:
             raise DamagedError(f"{path} is not a feature set: {error}") from None
+
+
+def row_labels(samples: Sequence[Sample], classes: Sequence[str]) -> npt.NDArray[np.int64]:
+    """int64, shape (n_pieces,): the index into `classes` of each row of the samples.
+
+    Raises:
+        KeyError: If a sample's emotion is none of the classes.
+    """
+    index = {emotion: number for number, emotion in enumerate(classes)}
+    return np.repeat([index[sample.emotion] for sample in samples], [sample.pieces for sample in samples])
 
 
 def sample_table(samples: Sequence[Sample]) -> dict[str, npt.NDArray[Any]]:

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,9 @@ from ser.audio import Samples
 from ser.config import Config, parse
 from ser.errors import DamagedError, SerError
 from ser.features import EXTRACTORS, About, FeatureExtractor
+
+if TYPE_CHECKING:
+    from ser.training_set import TrainingRows
 
 Array = npt.NDArray[Any]
 Features = npt.NDArray[np.float32]
@@ -52,24 +55,19 @@ class Standardiser:
     """float32, shape (n_features,); 0 where the deviation is 0."""
 
     @classmethod
-    def fit(
-        cls, rows: npt.NDArray[np.float32], index: npt.NDArray[np.int64] | None = None, *, chunk: int = 4096
-    ) -> Self:
+    def fit(cls, rows: npt.NDArray[np.float32] | TrainingRows, *, chunk: int = 4096) -> Self:
         """Fits on rows.
 
         Args:
             rows: float32, shape (n, n_features); may be memory-mapped.
-            index: Numbers of the rows that count, int64; by default all.
             chunk: Rows that are in memory at once.
         """
-        if index is None:
-            index = np.arange(len(rows))
-        parts = [index[start : start + chunk] for start in range(0, len(index), chunk)]
+        parts = np.split(np.arange(len(rows)), range(chunk, len(rows), chunk))
         # Two passes in float64: exact enough for any offset, and no second copy of the rows.
         total = sum((rows[part].sum(axis=0, dtype=np.float64) for part in parts), np.zeros(rows.shape[1]))
-        mean = total / len(index)
+        mean = total / len(rows)
         squares = sum((np.square(rows[part] - mean).sum(axis=0) for part in parts), np.zeros(rows.shape[1]))
-        deviation = np.sqrt(squares / len(index))
+        deviation = np.sqrt(squares / len(rows))
         constant = deviation <= 1e-6 * np.maximum(np.abs(mean), 1e-6)
         inverse = np.where(constant, 0.0, 1.0 / np.where(constant, 1.0, deviation))
         return cls(mean.astype(np.float32), inverse.astype(np.float32))
@@ -78,36 +76,6 @@ class Standardiser:
         """Standardised rows, float32, shape as given."""
         standardised: Features = (rows - self.mean) * self.inverse_deviation
         return standardised
-
-
-@dataclass(frozen=True)
-class StandardisedRows:
-    """Some rows of a feature set, standardised when they are read: never all in memory.
-
-    Attributes:
-        rows: float32, shape (n_all, n_features); memory-mapped.
-        index: int64, shape (n,): which of them.
-        standardiser: Applied to what is read.
-    """
-
-    rows: npt.NDArray[np.float32]
-    index: npt.NDArray[np.int64]
-    standardiser: Standardiser
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """(n, n_features)."""
-        return len(self.index), self.rows.shape[1]
-
-    def __len__(self) -> int:
-        return len(self.index)
-
-    def __getitem__(self, numbers: npt.NDArray[np.int64]) -> Features:
-        wanted = self.index[numbers]
-        ascending = np.argsort(wanted, kind="stable")  # the disk is read forward
-        read = np.empty((len(wanted), self.rows.shape[1]), dtype=np.float32)
-        read[ascending] = self.rows[wanted[ascending]]
-        return self.standardiser(read)
 
 
 class FrontEnd:

@@ -134,10 +134,10 @@ class TrainRequest(DownloadConfig, FeatureConfig, TrainingConfig):
 class CrossValidationConfig(TrainingConfig):
     """What the training of a fold follows."""
 
-    protocol: Protocol = Protocol.LEAVE_ONE_SPEAKER_OUT
-    """How the files are split: leave-one-speaker-out, or k-fold."""
+    protocol: Protocol = Protocol.LOSO
+    """How the recordings are split."""
     folds: Annotated[Whole, Field(ge=2, le=100)] = 10
-    """How many folds; of k-fold only, the other protocol has one a speaker."""
+    """How many folds; of kfold only."""
 
 
 class CrossValidationRequest(DownloadConfig, FeatureConfig, CrossValidationConfig):

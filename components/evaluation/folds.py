@@ -18,8 +18,8 @@ def plan_folds(
 
     Args:
         features: The features.
-        protocol: leave-one-speaker-out or k-fold.
-        folds: How many; of k-fold only.
+        protocol: holdout, kfold, loso, loto, lolo or loco.
+        folds: How many; of kfold only.
         random_state: Seed of everything random.
         model_type: Registered name of the model type.
         model_config: The model type's config; a wrong one fails here, before any fold.

@@ -21,8 +21,8 @@ def train_fold(
     Args:
         features: The features.
         fold: Name of the fold.
-        protocol: leave-one-speaker-out or k-fold.
-        folds: How many; of k-fold only.
+        protocol: holdout, kfold, loso, loto, lolo or loco.
+        folds: How many; of kfold only.
         random_state: Seed of everything random.
         model_type: Registered name of the model type.
         model_config: The model type's config; what is left out has its default.

@@ -10,6 +10,7 @@ import typer
 from ser.cli.options import DEFAULT_MODEL_SAVE_PATH, json_object
 from ser.config import Config, parse
 from ser.errors import NotFoundError
+from ser.split import Protocol
 
 _Request = TypeVar("_Request", bound=Config)
 
@@ -37,6 +38,8 @@ RandomState = Annotated[int | None, typer.Option(help="Seed of everything random
 SplitAt = Annotated[str | None, typer.Option(help="Piece length: min, max, avg or samples [default: min]")]
 Normalize = Annotated[bool | None, typer.Option(help="Divide each clip by its peak [default: yes]")]
 Methods = Annotated[str | None, typer.Option(help='JSON object, as \'{"MFCC": {"num_cepstral": 20}}\'.')]
+ProtocolName = Annotated[Protocol | None, typer.Option("--protocol", help="How recordings are split [default: loso]")]
+Folds = Annotated[int | None, typer.Option(help="How many folds; of kfold only [default: 10]")]
 Force = Annotated[bool | None, typer.Option(help="Redo every stage though its result is there.")]
 
 

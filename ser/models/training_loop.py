@@ -10,6 +10,7 @@ copies the rows at every step.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -24,8 +25,10 @@ from ser.progress import Progress, Reporter
 if TYPE_CHECKING:
     import keras
 
-FIGURES = ("loss", "accuracy", "val_loss", "val_accuracy")
-"""What the history has of every epoch."""
+FIGURES = ("loss", "accuracy")
+"""What the history has of every epoch, besides what the watch tells."""
+Watch = Callable[["keras.Model"], Mapping[str, float]]
+"""Looks at the network after an epoch; what it tells is recorded and used for nothing."""
 Rows = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
 BLOCK_BYTES = 256 << 20
@@ -51,31 +54,29 @@ def fit(
     build: Callable[[], keras.Model],
     train_rows: RowSource,
     train_labels: Labels,
-    validation_rows: RowSource,
-    validation_labels: Labels,
     *,
     config: TrainingParameters,
     seed: int,
     report: Reporter,
+    watch: Watch | None = None,
     block_bytes: int = BLOCK_BYTES,
 ) -> tuple[keras.Model, dict[str, list[float]]]:
-    """Builds and trains a network; its last epoch counts, the validation rows are only looked at.
+    """Builds and trains a network; its last epoch counts.
 
-    The same seed, data and machine give the same weights, bit for bit.
+    The same seed, data and machine give the same weights, bit for bit, watched or not.
 
     Args:
         build: Makes the untrained network; called once the seed is set.
         train_rows: float32, shape (n, n_features), standardised.
         train_labels: int64, shape (n,), indices of classes.
-        validation_rows: float32, shape (m, n_features), m > 0.
-        validation_labels: int64, shape (m,).
         config: Learning rate, epochs, batch size.
         seed: Of initial weights, shuffling and dropout.
         report: Told of every epoch.
+        watch: Called with the network after every epoch.
         block_bytes: Rows of so many bytes are in memory at once; what is learnt does not depend on it.
 
     Returns:
-        The trained network, and its history: a value an epoch of each of `FIGURES`.
+        The trained network, and its history: a value an epoch of each of `FIGURES`, and of each figure of the watch.
 
     Raises:
         TrainingError: If a weight is no longer a finite number.
@@ -85,9 +86,9 @@ def fit(
 
     keras.utils.set_random_seed(seed)
     model = build()
-    epoch = _compile_epoch(model, train_rows, train_labels, validation_rows, validation_labels, config, block_bytes)
+    epoch = _compile_epoch(model, train_rows, train_labels, config, block_bytes)
     shuffle = np.random.default_rng(seed)
-    history: dict[str, list[float]] = {name: [] for name in FIGURES}
+    history: dict[str, list[float]] = defaultdict(list)
     for number in range(1, config.epochs + 1):
         figures, finite = epoch(shuffle.permutation(len(train_rows)))
         if not finite:
@@ -95,18 +96,62 @@ def fit(
                 f"the training diverged: expected finite weights, epoch {number} left some that are not; "
                 f"try a model_config.lr below {config.lr:g}"
             )
+        figures = {**figures, **(watch(model) if watch else {})}
         for name, value in figures.items():
             history[name].append(value)
         report(Progress("train", number, config.epochs, "epochs", figures))
-    return model, history
+    return model, dict(history)
+
+
+class Validation:
+    """A watch: loss and accuracy on rows that the network does not learn from, as `val_loss` and `val_accuracy`."""
+
+    def __init__(self, rows: RowSource, labels: Labels, *, block_bytes: int = BLOCK_BYTES) -> None:
+        """Takes the rows.
+
+        Args:
+            rows: float32, shape (m, n_features), m > 0, standardised.
+            labels: int64, shape (m,), indices of classes.
+            block_bytes: Rows of so many bytes are in memory at once.
+        """
+        self._blocks = _Blocks(rows, labels, max(1, block_bytes // (4 * rows.shape[1])))
+        self._order = np.arange(len(rows))
+        self._judge: Callable[[Any, Any], Any] | None = None
+
+    def __call__(self, model: keras.Model) -> Mapping[str, float]:
+        """The figures of a network; of the same one at every call."""
+        if self._judge is None:
+            self._judge = _compile_judge(model)
+        loss, accuracy = sum(self._judge(rows, labels).numpy() for rows, labels, _ in self._blocks(self._order))
+        return {"val_loss": float(loss) / len(self._order), "val_accuracy": float(accuracy) / len(self._order)}
+
+
+def _compile_judge(model: keras.Model) -> Callable[[Any, Any], Any]:
+    tf = import_tensorflow()
+    width = model.input_shape[-1]
+
+    @tf.function(input_signature=[tf.TensorSpec((None, width), tf.float32), tf.TensorSpec((None,), tf.int64)])  # type: ignore[untyped-decorator]
+    def look(rows: Any, labels: Any) -> Any:
+        return _loss_and_hits(model(rows, training=False), labels)
+
+    return look  # type: ignore[no-any-return]
+
+
+def _loss_and_hits(probabilities: Any, expected: Any) -> Any:
+    """Summed cross-entropy and number of hits, float32, shape (2,)."""
+    tf = import_tensorflow()
+    import keras
+
+    size = tf.cast(tf.shape(expected)[0], tf.float32)
+    hits = tf.cast(tf.argmax(probabilities, axis=1) == expected, tf.float32)
+    loss = keras.losses.SparseCategoricalCrossentropy()(expected, probabilities)
+    return tf.stack([loss * size, tf.reduce_sum(hits)])
 
 
 def _compile_epoch(
     model: keras.Model,
     train_rows: RowSource,
     train_labels: Labels,
-    validation_rows: RowSource,
-    validation_labels: Labels,
     config: TrainingParameters,
     block_bytes: int,
 ) -> Callable[[npt.NDArray[np.int64]], tuple[Mapping[str, float], bool]]:
@@ -120,18 +165,12 @@ def _compile_epoch(
     block = max(1, block_bytes // (4 * width * batch)) * batch
     row_block, label_block = tf.TensorSpec((None, width), tf.float32), tf.TensorSpec((None,), tf.int64)
 
-    def judge(probabilities: Any, expected: Any) -> Any:
-        """Summed cross-entropy and number of hits, float32, shape (2,)."""
-        size = tf.cast(tf.shape(expected)[0], tf.float32)
-        hits = tf.cast(tf.argmax(probabilities, axis=1) == expected, tf.float32)
-        return tf.stack([cross_entropy(expected, probabilities) * size, tf.reduce_sum(hits)])
-
     def step(rows: Any, expected: Any) -> Any:
         with tf.GradientTape() as tape:
             probabilities = model(rows, training=True)
             loss = cross_entropy(expected, probabilities)
         update(tape.gradient(loss, model.trainable_variables))
-        return judge(probabilities, expected)
+        return _loss_and_hits(probabilities, expected)
 
     @tf.function(input_signature=[row_block, label_block, label_block])  # type: ignore[untyped-decorator]
     def learn(rows: Any, labels: Any, order: Any) -> Any:
@@ -145,24 +184,16 @@ def _compile_epoch(
             total += step(tf.gather(rows, rest), tf.gather(labels, rest))
         return total
 
-    @tf.function(input_signature=[row_block, label_block])  # type: ignore[untyped-decorator]
-    def look(rows: Any, labels: Any) -> Any:
-        return judge(model(rows, training=False), labels)
-
     @tf.function  # type: ignore[untyped-decorator]
     def is_finite() -> Any:
         # The loss does not tell: Keras clips probabilities, and what is not a number becomes a small one.
         return tf.reduce_all([tf.reduce_all(tf.math.is_finite(weight)) for weight in model.trainable_variables])
 
     train = _Blocks(train_rows, train_labels, block)
-    validation = _Blocks(validation_rows, validation_labels, block)
-    validation_order = np.arange(len(validation_rows))
 
     def epoch(order: npt.NDArray[np.int64]) -> tuple[Mapping[str, float], bool]:
         learnt = sum(learn(*part).numpy() for part in train(order)) / count
-        seen = sum(look(rows, labels).numpy() for rows, labels, _ in validation(validation_order))
-        figures = [*learnt, *(seen / len(validation_rows))]
-        return dict(zip(FIGURES, map(float, figures), strict=True)), bool(is_finite())
+        return dict(zip(FIGURES, map(float, learnt), strict=True)), bool(is_finite())
 
     return epoch
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-
-import numpy as np
+from typing import Any
 
 from ser.errors import ConfigError, DamagedError, FieldViolation
 from ser.evaluation import Evaluation, GroupRow, ReportFacts, ScoredSamples, write_report
@@ -15,24 +14,25 @@ from ser.evaluation.metrics import summary
 from ser.files import STAMP, fingerprint, make_folder, read_json, write_json
 from ser.progress import Reporter, silent
 from ser.request import CrossValidationConfig
-from ser.split import Protocol, folds
+from ser.split import Fold, Protocol, folds
 from ser.steps.evaluation import printable
 from ser.steps.feature_extraction import SETTINGS, load_features
-from ser.steps.training import fit_without, model_identity, score
+from ser.steps.fitting import fit_on
+from ser.steps.training import model_identity, score
+from ser.training_set import TrainingSet
 
 SCORES = "scores.npz"
 FOLD = "fold.json"
-_BLOCK_ROWS = 4_096
 
 
 def plan_folds(features: Path, config: CrossValidationConfig) -> tuple[str, ...]:
     """The names of the folds, sorted.
 
     Raises:
-        CorpusError: If the corpus has too few speakers, or too few files of an emotion.
+        CorpusError: If the protocol cannot be had of this corpus.
         DamagedError: If the feature folder is not whole.
     """
-    return tuple(_folds(features, config))
+    return tuple(fold.name for fold in _folds(features, config))
 
 
 def train_fold(
@@ -46,7 +46,7 @@ def train_fold(
 ) -> GroupRow:
     """Trains a model without a fold's files, and keeps what it makes of them; does nothing when that is there.
 
-    Nothing is chosen on the fold: the standardiser is fitted on the other files, the last epoch counts.
+    Nothing is chosen on the fold: what fits gets the training part alone, and the last epoch counts.
 
     Args:
         features: A feature folder.
@@ -64,14 +64,11 @@ def train_fold(
         TrainingError: If the training diverges.
         DamagedError: If the feature folder is not whole.
     """
-    held_out = _folds(features, config).get(fold)
-    if held_out is None:
-        known = ", ".join(_folds(features, config))
-        raise ConfigError([FieldViolation("fold", f"expected one of {known}, got {fold!r}")])
-    made_from = {
-        **model_identity(features, config), "protocol": config.protocol, "folds": _count(config), "fold": fold
-    }  # fmt: skip
-    make_folder(scores, made_from, partial(_write, features, config, fold, held_out, report), force=force)
+    plan = {one.name: one for one in _folds(features, config)}
+    if fold not in plan:
+        raise ConfigError([FieldViolation("fold", f"expected one of {', '.join(plan)}, got {fold!r}")])
+    made_from = {**_identity(features, config), "fold": fold}
+    make_folder(scores, made_from, partial(_write, features, config, plan[fold], tuple(plan), report), force=force)
     return summary(fold, ScoredSamples.load(scores / SCORES))
 
 
@@ -125,7 +122,7 @@ def cross_validate(
         force: Do it again although it is there.
         report: Told of each epoch of each fold.
     """
-    identity = fingerprint({**model_identity(features, config), "protocol": config.protocol, "folds": _count(config)})
+    identity = fingerprint(_identity(features, config))
     scores = []
     for number, fold in enumerate(plan_folds(features, config), 1):
         scores.append(folder / f"{identity[:16]}-{number:03d}")
@@ -133,11 +130,13 @@ def cross_validate(
     return summarise(scores, folder / "report", force=force)
 
 
-def _count(config: CrossValidationConfig) -> int | None:
-    return config.folds if config.protocol is Protocol.K_FOLD else None
+def _identity(features: Path, config: CrossValidationConfig) -> dict[str, Any]:
+    """All that the folds follow from, as JSON."""
+    count = config.folds if config.protocol is Protocol.KFOLD else None
+    return {**model_identity(features, config), "protocol": config.protocol, "folds": count}
 
 
-def _folds(features: Path, config: CrossValidationConfig) -> dict[str, tuple[str, ...]]:
+def _folds(features: Path, config: CrossValidationConfig) -> tuple[Fold, ...]:
     samples = load_features(features).samples
     return folds(samples, config.protocol, count=config.folds, random_state=config.random_state)
 
@@ -145,23 +144,22 @@ def _folds(features: Path, config: CrossValidationConfig) -> dict[str, tuple[str
 def _write(
     features: Path,
     config: CrossValidationConfig,
-    fold: str,
-    held_out: tuple[str, ...],
+    fold: Fold,
+    all_folds: tuple[str, ...],
     report: Reporter,
     folder: Path,
 ) -> None:
+    fitted = fit_on(TrainingSet.of(load_features(features), fold.training), config, report)
+    # The test part is read only now that all is fitted.
     everything = load_features(features)
-    fitted = fit_without(everything, held_out, config, report)
-    # Not by `predict`, whose input pipeline costs more than the arithmetic.
-    blocks = np.array_split(fitted.held_out_rows, max(1, len(fitted.held_out_rows) // _BLOCK_ROWS))
-    probabilities = np.concatenate([np.asarray(fitted.model(block, training=False)) for block in blocks])
-    score(fitted.held_out, probabilities, everything.classes).save(folder / SCORES)
+    test = everything.select(fold.test)
+    score(test, fitted.predict(test.rows), everything.classes).save(folder / SCORES)
     settings = read_json(features / SETTINGS)
     write_json(
         folder / FOLD,
         {
-            "fold": fold,
-            "all_folds": list(_folds(features, config)),
+            "fold": fold.name,
+            "all_folds": list(all_folds),
             "protocol": config.protocol,
             "model_type": config.model_type,
             "random_state": config.random_state,
@@ -176,11 +174,24 @@ def _write(
 
 
 def _sentence(protocol: Protocol, count: int, random_state: int) -> str:
-    if protocol is Protocol.LEAVE_ONE_SPEAKER_OUT:
-        split = f"Leave one speaker out: {count} models, each judged on the speaker that it has never heard."
-    else:
-        split = (
+    split = {
+        Protocol.HOLDOUT: (
+            f"A tenth of the files of each emotion, chosen by seed {random_state}, is judged by a model of the others. "
+            "Speakers are on both sides."
+        ),
+        Protocol.KFOLD: (
             f"{count} folds of the files, stratified by emotion, dealt by seed {random_state}: {count} models, each "
             "judged on the files that it has not heard. Speakers are on both sides."
-        )
+        ),
+        Protocol.LOSO: f"Leave one speaker out: {count} models, each judged on the speaker that it has never heard.",
+        Protocol.LOTO: (
+            f"Leave one text out: {count} models, each judged on the text that it has never heard. Speakers are on "
+            "both sides."
+        ),
+        Protocol.LOLO: (
+            f"Leave one speaker and one text out at once: {count} models, each judged on a speaker that it has never "
+            "heard, saying a text that it has never heard."
+        ),
+        Protocol.LOCO: f"Leave one corpus out: {count} models, each judged on the corpus that it has never heard.",
+    }[protocol]
     return f"{split} All pieces of a file are on one side; a file's probabilities are the mean of its pieces'."

@@ -6,14 +6,11 @@ import datetime
 import importlib.metadata
 import platform
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from ser.bundle import FRONTEND, KERAS, TFLITE, VALIDATION, Manifest, file_digests
 from ser.errors import DamagedError
@@ -21,17 +18,15 @@ from ser.evaluation.metrics import ScoredSamples
 from ser.evaluation.metrics import evaluate as measure
 from ser.feature_set import FeatureSet
 from ser.files import fingerprint, make_folder, read_json, stamp_of
-from ser.frontend import StandardisedRows, Standardiser
+from ser.frontend import Standardiser
 from ser.litert import LiteRTModel
-from ser.models import MODEL_TYPES
 from ser.progress import Reporter, silent
 from ser.request import TrainingConfig
-from ser.split import validation_names
+from ser.split import Protocol, folds
 from ser.steps.feature_extraction import SETTINGS, load_features, load_frontend
+from ser.steps.fitting import fit_on
+from ser.training_set import TrainingSet
 from ser.version import VERSION
-
-if TYPE_CHECKING:
-    import keras
 
 _RECORDED = ("numpy", "scipy", "tensorflow", "keras", "ai-edge-litert", "librosa")
 
@@ -101,71 +96,29 @@ def score(features: FeatureSet, probabilities: np.ndarray[Any, Any], classes: tu
     )
 
 
-@dataclass(frozen=True)
-class Fitted:
-    """A network, and the recordings that it has not learnt from."""
-
-    model: keras.Model
-    history: dict[str, list[float]]
-    """A value an epoch of loss, accuracy, val_loss and val_accuracy."""
-    standardiser: Standardiser
-    """Fitted on what the network has learnt from."""
-    held_out: FeatureSet
-    held_out_rows: npt.NDArray[np.float32]
-    """float32, shape (n_pieces, n_features), standardised."""
-
-
-def fit_without(everything: FeatureSet, held_out: Sequence[str], config: TrainingConfig, report: Reporter) -> Fitted:
-    """Trains on all recordings but some; the last epoch counts, nothing is chosen by those.
-
-    Args:
-        everything: All recordings; its classes are the network's.
-        held_out: Names of those that are left out.
-        config: Model type, its config, and the seed.
-        report: Told of each epoch.
-
-    Raises:
-        TrainingError: If the training diverges.
-    """
-    from ser.models.training_loop import fit
-
-    training = everything.numbers({sample.name for sample in everything.samples} - set(held_out))
-    validation = everything.select(held_out)
-    classes = everything.classes
-    standardiser = Standardiser.fit(everything.rows, training)
-    validation_rows = standardiser(validation.rows)
-    model_type = MODEL_TYPES.get(config.model_type)()
-    num_features = everything.rows.shape[1]
-    model, history = fit(
-        lambda: model_type.build(num_features, len(classes), config.hyperparameters),
-        StandardisedRows(everything.rows, training, standardiser),
-        everything.labels(classes)[training],
-        validation_rows,
-        validation.labels(classes),
-        config=config.hyperparameters,
-        seed=config.random_state,
-        report=report,
-    )
-    return Fitted(model, history, standardiser, validation, validation_rows)
-
-
 def _write(features: Path, config: TrainingConfig, report: Reporter, folder: Path) -> None:
     # Imported here: whoever only reads bundles needs no TensorFlow.
     from ser.models.export import check_agreement, export_tflite
+    from ser.models.training_loop import Validation, Watch
 
     started = time.monotonic()
     everything = load_features(features)
-    held_out = validation_names(everything.samples, config.random_state)
-    fitted = fit_without(everything, held_out, config, report)
+    (fold,) = folds(everything.samples, Protocol.HOLDOUT, random_state=config.random_state)
+    held_out, classes = everything.select(fold.test), everything.classes
+
+    def watch(standardiser: Standardiser) -> Watch:
+        return Validation(standardiser(held_out.rows), held_out.labels(classes))
+
+    fitted = fit_on(TrainingSet.of(everything, fold.training), config, report, watch)
+    held_out_rows = fitted.standardiser(held_out.rows)
     fitted.model.save(folder / KERAS)
     export_tflite(fitted.model, folder / TFLITE)
     served = LiteRTModel((folder / TFLITE).read_bytes())
-    check_agreement(fitted.model, served, fitted.held_out_rows)
+    check_agreement(fitted.model, served, held_out_rows)
     load_frontend(features).save(folder / FRONTEND, fitted.standardiser)
-    fitted.held_out.save(folder / VALIDATION)
+    held_out.save(folder / VALIDATION)
 
-    classes = everything.classes
-    evaluation = measure(score(fitted.held_out, served(fitted.held_out_rows), classes))
+    evaluation = measure(score(held_out, served(held_out_rows), classes))
     settings = read_json(features / SETTINGS)
     Manifest(
         model_id=model_id(features, config),
@@ -178,8 +131,8 @@ def _write(features: Path, config: TrainingConfig, report: Reporter, folder: Pat
         corpus=settings["corpus"],
         source=settings["source"],
         corpus_sha256=settings["corpus_sha256"],
-        training_samples=len(everything.samples) - len(held_out),
-        validation_samples=held_out,
+        training_samples=len(fold.training),
+        validation_samples=fold.test,
         metrics={
             "accuracy": evaluation.accuracy,
             "uar": evaluation.uar,

@@ -13,7 +13,7 @@ from ser.errors import ConfigError, DamagedError, TrainingError
 from ser.litert import LiteRTModel
 from ser.models import MODEL_TYPES
 from ser.models.export import check_agreement, export_tflite
-from ser.models.training_loop import BLOCK_BYTES, FIGURES, fit
+from ser.models.training_loop import BLOCK_BYTES, Validation, fit
 from ser.progress import Progress, silent
 
 RNG = np.random.default_rng(5)
@@ -28,6 +28,7 @@ def train(
     seed: int = 0,
     told: list[Progress] | None = None,
     block_bytes: int = BLOCK_BYTES,
+    watched: bool = True,
     **changes: object,
 ):
     model_type = MODEL_TYPES.get(kind)()
@@ -36,11 +37,10 @@ def train(
         lambda: model_type.build(12, 3, config),
         ROWS[:100],
         LABELS[:100],
-        ROWS[100:],
-        LABELS[100:],
         config=config,
         seed=seed,
         report=silent if told is None else told.append,
+        watch=Validation(ROWS[100:], LABELS[100:], block_bytes=block_bytes) if watched else None,
         block_bytes=block_bytes,
     )
 
@@ -114,8 +114,16 @@ def test_every_epoch_is_told() -> None:
     told: list[Progress] = []
     _, history = train(epochs=5, told=told)
     assert [(progress.done, progress.total) for progress in told] == [(n, 5) for n in range(1, 6)]
-    assert set(history) == set(FIGURES)
+    assert set(history) == {"loss", "accuracy", "val_loss", "val_accuracy"}
     assert [progress.values["loss"] for progress in told] == history["loss"]
+
+
+def test_watching_changes_nothing_that_is_learnt() -> None:
+    watched, figures = train(watched=True)
+    alone, own_figures = train(watched=False)
+    for one, other in zip(weights(watched), weights(alone), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert own_figures == {name: figures[name] for name in ("loss", "accuracy")}
 
 
 FRESH = """
@@ -224,5 +232,5 @@ def test_what_is_learnt_does_not_depend_on_how_much_is_in_memory(kind: str, rows
     parts, same_figures = train(kind, block_bytes=rows_at_once * 4 * ROWS.shape[1])
     for one, other in zip(weights(whole), weights(parts), strict=True):
         np.testing.assert_array_equal(one, other)
-    for name in FIGURES:
+    for name in figures:
         np.testing.assert_allclose(figures[name], same_figures[name], rtol=1e-5)

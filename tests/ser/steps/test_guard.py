@@ -1,0 +1,205 @@
+"""The code that fits never receives the test fold: here it tries to."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType, FunctionType, MethodType, ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+import ser
+from ser.config import parse
+from ser.feature_set import FeatureSet
+from ser.models import MODEL_TYPES
+from ser.models.keras_classifier import KerasClassifier
+from ser.progress import silent
+from ser.request import CrossValidationConfig
+from ser.split import Fold, Protocol, folds
+from ser.steps import cross_validation, fitting
+from ser.steps.cross_validation import SCORES, plan_folds, train_fold
+from ser.steps.feature_extraction import load_features
+from ser.steps.fitting import fit_on
+from ser.training_set import COPIED_BYTES, TrainingRows, TrainingSet
+
+CONFIG = parse(
+    CrossValidationConfig, {"model_type": "KerasClassifier", "model_config": {"epochs": 2}, "protocol": "loso"}
+)
+
+
+@pytest.fixture(scope="module")
+def corpus(features: Path) -> FeatureSet:
+    return load_features(features)
+
+
+@pytest.fixture(scope="module")
+def fold(corpus: FeatureSet) -> Fold:
+    return folds(corpus.samples, Protocol.LOSO)[0]
+
+
+def poisoned(corpus: FeatureSet, fold: Fold) -> FeatureSet:
+    """The corpus with the test fold's rows not numbers, and its labels, speakers and texts lies."""
+    rows = np.array(corpus.rows)
+    rows[corpus.numbers(set(fold.test))] = np.nan
+    samples = tuple(
+        replace(sample, emotion="poison", speaker="poison", text="poison") if sample.name in fold.test else sample
+        for sample in corpus.samples
+    )
+    return FeatureSet(rows, samples)
+
+
+@pytest.mark.parametrize("copied_bytes", [COPIED_BYTES, 0], ids=["in memory", "on the disk"])
+def test_a_poisoned_test_fold_changes_nothing(
+    corpus: FeatureSet, fold: Fold, copied_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clean = fit_on(TrainingSet.of(corpus, fold.training), CONFIG, silent)
+    monkeypatch.setattr("ser.training_set.COPIED_BYTES", copied_bytes)
+    dirty = fit_on(TrainingSet.of(poisoned(corpus, fold), fold.training), CONFIG, silent)
+    assert clean.history == dirty.history
+    np.testing.assert_array_equal(clean.standardiser.mean, dirty.standardiser.mean)
+    np.testing.assert_array_equal(clean.standardiser.inverse_deviation, dirty.standardiser.inverse_deviation)
+    for one, other in zip(clean.model.get_weights(), dirty.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_there_is_no_number_for_a_row_of_the_test_fold(
+    corpus: FeatureSet, fold: Fold, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ser.training_set.COPIED_BYTES", 0)
+    training = TrainingSet.of(poisoned(corpus, fold), fold.training)
+    count = len(training.rows)
+    assert np.isfinite(training.rows[np.arange(-count, count)]).all()
+    for outside in (count, -count - 1, len(corpus.rows)):
+        with pytest.raises(IndexError):
+            training.rows[np.array([outside])]
+
+
+def test_the_training_part_is_what_it_should_be(corpus: FeatureSet, fold: Fold) -> None:
+    training = TrainingSet.of(corpus, fold.training)
+    expected = corpus.select(fold.training)
+    assert training.samples == expected.samples
+    assert training.rows.shape == expected.rows.shape
+    backwards = np.arange(len(expected.rows))[::-1]
+    np.testing.assert_array_equal(training.rows[backwards], expected.rows[::-1])
+    np.testing.assert_array_equal(training.labels, expected.labels(corpus.classes))
+    assert len(training.speakers) == len(expected.rows)
+    assert set(training.speakers) == {sample.speaker for sample in corpus.samples} - {corpus_speaker(fold)}
+
+
+def corpus_speaker(fold: Fold) -> str:
+    return fold.name.removeprefix("speaker ")
+
+
+PACKAGE = Path(ser.__file__).parent
+
+
+class Cheat(KerasClassifier):
+    """A model type that looks for the test fold through all that it, and whoever called it, can reach."""
+
+    wanted_rows: np.ndarray[Any, Any]
+    wanted_names: frozenset[str]
+    found: list[str]
+    looked_at: list[str]
+
+    def build(self, num_features: int, num_classes: int, config: Any) -> Any:
+        frame: FrameType | None = sys._getframe(1)
+        while frame is not None and Path(frame.f_code.co_filename).is_relative_to(PACKAGE):
+            self.looked_at.append(frame.f_code.co_name)
+            for name, value in frame.f_locals.items():
+                self.look(f"{frame.f_code.co_name}: {name}", value)
+            frame = frame.f_back
+        return super().build(num_features, num_classes, config)
+
+    def look(self, where: str, value: object) -> None:
+        for thing in reachable(value):
+            if isinstance(thing, np.ndarray) and thing.dtype == np.float32 and thing.ndim == 2:
+                if thing.shape[1] == self.wanted_rows.shape[1] and holds_any(thing, self.wanted_rows):
+                    self.found.append(f"{where} leads to rows")
+            elif isinstance(thing, str) and thing in self.wanted_names:
+                self.found.append(f"{where} leads to {thing}")
+
+
+def holds_any(rows: np.ndarray[Any, Any], wanted: np.ndarray[Any, Any]) -> bool:
+    return bool({row.tobytes() for row in wanted} & {row.tobytes() for row in rows})
+
+
+def reachable(value: object) -> Iterator[object]:
+    """All objects that a value leads to, without those that every module leads to."""
+    seen: set[int] = set()
+    pending: list[Any] = [value]
+    while pending:
+        thing = pending.pop()
+        if id(thing) in seen or isinstance(thing, ModuleType | type) or is_module_namespace(thing):
+            continue
+        seen.add(id(thing))
+        yield thing
+        if isinstance(thing, np.ndarray) and thing.base is not None:
+            pending.append(thing.base)
+        if isinstance(thing, MethodType):
+            pending.append(thing.__self__)
+        elif isinstance(thing, FunctionType):
+            pending += [cell.cell_contents for cell in thing.__closure__ or ()]
+        elif not isinstance(thing, Cheat):
+            pending += gc.get_referents(thing)
+
+
+def is_module_namespace(thing: object) -> bool:
+    return isinstance(thing, dict) and "__name__" in thing and "__builtins__" in thing
+
+
+@pytest.fixture
+def cheat(corpus: FeatureSet, fold: Fold, monkeypatch: pytest.MonkeyPatch) -> type[Cheat]:
+    test = corpus.select(fold.test)
+    monkeypatch.setattr(Cheat, "wanted_rows", test.rows, raising=False)
+    monkeypatch.setattr(Cheat, "wanted_names", frozenset(fold.test), raising=False)
+    monkeypatch.setattr(Cheat, "found", [], raising=False)
+    monkeypatch.setattr(Cheat, "looked_at", [], raising=False)
+    MODEL_TYPES.names()
+    monkeypatch.setitem(MODEL_TYPES._entries, "Cheat", Cheat)
+    return Cheat
+
+
+def test_a_model_type_that_looks_for_the_test_fold_finds_nothing(
+    corpus: FeatureSet, fold: Fold, cheat: type[Cheat]
+) -> None:
+    cheating = parse(CrossValidationConfig, {"model_type": "Cheat", "model_config": {"epochs": 1}})
+    training = TrainingSet.of(corpus, fold.training)
+    fit_on(training, cheating, silent)
+    assert {"fit", "fit_on"} <= set(cheat.looked_at)
+    assert cheat.found == []
+    fit_on(TrainingSet.of(corpus, (*fold.training, fold.test[0])), cheating, silent)
+    assert {"fit: train_rows leads to rows", f"fit_on: training leads to {fold.test[0]}"} <= set(cheat.found)
+
+
+def test_no_row_of_the_test_fold_is_within_reach_of_a_cross_validation_s_fit(
+    features: Path, fold: Fold, cheat: type[Cheat], tmp_path: Path
+) -> None:
+    cheating = parse(CrossValidationConfig, {"model_type": "Cheat", "model_config": {"epochs": 1}})
+    train_fold(features, tmp_path / "scores", cheating, fold.name)
+    assert "train_fold" in cheat.looked_at  # the callers' variables too
+    assert [place for place in cheat.found if place.endswith("leads to rows")] == []
+
+
+def test_cross_validation_gives_the_fit_the_training_part_and_nothing_else(
+    features: Path, tmp_path: Path, fold: Fold, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[tuple[object, ...]] = []
+
+    def fit(*arguments: Any) -> fitting.Fitted:
+        given.append(arguments)
+        return fit_on(*arguments)
+
+    monkeypatch.setattr(cross_validation, "fit_on", fit)
+    assert plan_folds(features, CONFIG)[0] == fold.name
+    train_fold(features, tmp_path / "scores", CONFIG, fold.name)
+    assert (tmp_path / "scores" / SCORES).is_file()
+    ((training, config, _report),) = given
+    assert isinstance(training, TrainingSet)
+    assert isinstance(training.rows, TrainingRows)
+    assert {sample.name for sample in training.samples} == set(fold.training)
+    assert config == CONFIG
