@@ -5,6 +5,7 @@
     model.tflite     to serve
     frontend.npz     the front-end's arrays and the standardiser
     validation.npz   features and labels of the held-out recordings
+    speakers.npz     of a model that adapts to speakers: statistics of those it was trained on
     report/          the evaluation's report, written after the rest is whole
 
 No file can run code when it is loaded. Reading a bundle imports neither TensorFlow nor librosa.
@@ -12,7 +13,7 @@ No file can run code when it is loaded. Reading a bundle imports neither TensorF
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -26,15 +27,17 @@ from ser.feature_set import FeatureSet
 from ser.files import fingerprint, read_json, sha256, write_json
 from ser.frontend import FrontEnd, Standardiser, load_standardiser
 from ser.litert import LiteRTModel
+from ser.speakers import SpeakerAdaptation, SpeakerStatistics, with_profiles
 
 MANIFEST = "manifest.json"
 KERAS = "model.keras"
 TFLITE = "model.tflite"
 FRONTEND = "frontend.npz"
 VALIDATION = "validation.npz"
+SPEAKERS = "speakers.npz"
 REPORT = "report"
 FILES = (KERAS, TFLITE, FRONTEND, VALIDATION)
-"""What a bundle must hold besides its manifest."""
+"""What a bundle must hold besides its manifest; the manifest may name `SPEAKERS` as well."""
 
 
 class Manifest(pydantic.BaseModel):
@@ -124,7 +127,7 @@ class Bundle:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.manifest = Manifest.load(folder)
-        for name in FILES:
+        for name in dict.fromkeys((*FILES, *self.manifest.files)):
             path = folder / name
             if not path.is_file():
                 raise DamagedError(f"{path} is missing: the model is not whole; train it again with force")
@@ -156,18 +159,41 @@ class Bundle:
         """Features and labels of the held-out recordings."""
         return FeatureSet.load(self.folder / VALIDATION)
 
-    def predict(self, rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    @property
+    def adapts(self) -> bool:
+        """Whether the model adapts to speakers whose clips are known."""
+        return SPEAKERS in self.manifest.files
+
+    @cached_property
+    def adaptation(self) -> SpeakerAdaptation | None:
+        """The training speakers, of a model that adapts; None of one that does not."""
+        return SpeakerAdaptation.load(self.folder / SPEAKERS) if self.adapts else None
+
+    def predict(
+        self, rows: npt.NDArray[np.float32], speakers: Sequence[SpeakerStatistics | None] = (None,)
+    ) -> npt.NDArray[np.float32]:
         """Class probabilities of pieces.
 
         Args:
             rows: float32, shape (n_pieces, n_features), as the front-end gives them.
+            speakers: What is known of who speaks each piece, n_pieces entries or one for all; None of a stranger. A
+                model that does not adapt takes no notice.
 
         Returns:
             float32, shape (n_pieces, n_classes); each row sums to 1.
         """
-        return self.model(self.standardiser(rows))
+        return self.model(with_profiles(self.standardiser(rows), self.adaptation, speakers))
+
+    def predict_set(self, features: FeatureSet) -> npt.NDArray[np.float32]:
+        """Class probabilities of the pieces of recordings; a speaker that the model was trained on it knows.
+
+        Returns:
+            float32, shape (n_pieces, n_classes).
+        """
+        known = self.adaptation.known if self.adaptation else {}
+        return self.predict(features.rows, [known.get(speaker) for speaker in features.speakers] or [None])
 
 
 def file_digests(folder: Path) -> Mapping[str, str]:
     """SHA-256 of each of a bundle's files."""
-    return {name: sha256(folder / name) for name in FILES}
+    return {name: sha256(folder / name) for name in (*FILES, SPEAKERS) if (folder / name).is_file()}

@@ -120,3 +120,9 @@ class ForbiddenError(SerError):
     """A path outside the allowed folders, or an address that must not be fetched."""
 
     code = Code.PERMISSION_DENIED
+
+
+class UnsupportedError(SerError):
+    """A model is asked for what its type cannot do, as adapting to a speaker."""
+
+    code = Code.FAILED_PRECONDITION

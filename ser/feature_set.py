@@ -13,9 +13,9 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from ser.arrays import load_arrays, save_arrays
 from ser.errors import DamagedError
 from ser.features import About
-from ser.frontend import load_arrays, save_arrays
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,11 @@ class FeatureSet:
     def labels(self, classes: Sequence[str]) -> npt.NDArray[np.int64]:
         """int64, shape (n_pieces,): each row's index into `classes`."""
         return row_labels(self.samples, classes)
+
+    @property
+    def speakers(self) -> tuple[str, ...]:
+        """Each row's speaker; empty where it is not known."""
+        return tuple(sample.speaker for sample in self.samples for _ in range(sample.pieces))
 
     def select(self, names: Iterable[str]) -> Self:
         """The samples with these names, in this set's order, with a copy of their rows."""

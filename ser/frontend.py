@@ -15,15 +15,16 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from ser.arrays import load_arrays, save_arrays
 from ser.audio import Samples
 from ser.config import Config, parse
 from ser.errors import DamagedError, SerError
 from ser.features import EXTRACTORS, About, FeatureExtractor
+from ser.speakers import SpeakerStatistics
 
 if TYPE_CHECKING:
     from ser.training_set import TrainingRows
 
-Array = npt.NDArray[Any]
 Features = npt.NDArray[np.float32]
 
 
@@ -154,6 +155,19 @@ class FrontEnd:
         """Which properties of `about` the features would use and cannot: not given, or not in the corpus."""
         return tuple(name for extractor in self.extractors.values() for name in extractor.unknown(about))
 
+    def statistics(self, rows: npt.NDArray[np.float32], *, clips: int) -> SpeakerStatistics:
+        """What is summed of clips of one speaker, for models that adapt to speakers.
+
+        Args:
+            rows: float32, shape (n_pieces, num_features), not standardised: all pieces of the clips.
+            clips: How many clips they are of.
+        """
+        parts = [
+            extractor.statistics(rows[:, block.start : block.stop].reshape(len(rows), *block.shape))
+            for block, extractor in zip(self.blocks, self.extractors.values(), strict=True)
+        ]
+        return SpeakerStatistics(clips, *(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+
     def settings(self) -> dict[str, Any]:
         """All but the arrays, as JSON; `load` takes it back."""
         return {
@@ -226,24 +240,3 @@ def load_standardiser(path: Path) -> Standardiser:
         return Standardiser(arrays["standardiser/mean"], arrays["standardiser/inverse_deviation"])
     except KeyError as missing:
         raise DamagedError(f"{path} lacks {missing}") from None
-
-
-def save_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
-    """Writes arrays to an .npz file; numbers, booleans and strings only, never pickled objects."""
-    with path.open("wb") as file:
-        np.savez(file, allow_pickle=False, **dict(arrays))
-
-
-def load_arrays(path: Path) -> dict[str, Array]:
-    """Reads all arrays of an .npz file, refusing pickled ones.
-
-    Raises:
-        DamagedError: If the file is missing or is not an .npz of plain arrays.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return {key: file[key] for key in file.files}
-    except FileNotFoundError:
-        raise DamagedError(f"{path} is missing") from None
-    except (ValueError, OSError, EOFError, KeyError) as error:
-        raise DamagedError(f"{path} is not the arrays that were written there: {error}") from None

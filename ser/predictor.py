@@ -13,9 +13,10 @@ import numpy.typing as npt
 
 from ser import audio
 from ser.bundle import Bundle
-from ser.errors import NotFoundError
+from ser.errors import NotFoundError, UnsupportedError
 from ser.features import About
 from ser.model_store import find_bundle
+from ser.speakers import SpeakerStatistics
 
 
 @dataclass(frozen=True)
@@ -43,14 +44,18 @@ class Prediction:
     """The label, where it is known."""
     unknown: tuple[str, ...] = ()
     """Which of speaker, gender and text the model would use and did not know: their features were zero."""
+    speaker_clips: int = 0
+    """How many clips of the speaker the model adapted to; 0 if it did not."""
 
     def to_json(self) -> dict[str, Any]:
-        """As a JSON object; an unknown ground truth is left out, and an empty `unknown`."""
+        """As a JSON object; what is unknown, empty or 0 is left out."""
         content = asdict(self)
         if self.ground_truth is None:
             del content["ground_truth"]
         if not self.unknown:
             del content["unknown"]
+        if not self.speaker_clips:
+            del content["speaker_clips"]
         return content
 
 
@@ -84,6 +89,7 @@ class Predictor:
         recording: str | os.PathLike[str] | bytes,
         *,
         about: About | None = None,
+        speaker: SpeakerStatistics | None = None,
         name: str | None = None,
         max_seconds: float = audio.MAX_SECONDS,
     ) -> Prediction:
@@ -92,6 +98,8 @@ class Predictor:
         Args:
             recording: A file's path, or the bytes of one: WAV, FLAC, OGG or MP3, any rate and channels.
             about: Who speaks and what is said, for models that use it; unknown values count as nothing known.
+            speaker: What is known of the speaker's voice, see `listen`; by default what the model knows of
+                `about.speaker`, if that is one it was trained on.
             name: What to call it, by default the file's name.
             max_seconds: Longest recording taken, in seconds.
 
@@ -106,20 +114,40 @@ class Predictor:
         else:
             name = name or Path(recording).name
             samples = audio.read(Path(recording), max_seconds=max_seconds).samples
-        return self.predict_samples(samples, about=about or About(), name=name)
+        return self.predict_samples(samples, about=about or About(), speaker=speaker, name=name)
 
-    def predict_samples(self, samples: audio.Samples, *, about: About, name: str) -> Prediction:
+    def predict_samples(
+        self, samples: audio.Samples, *, about: About, name: str, speaker: SpeakerStatistics | None = None
+    ) -> Prediction:
         """Predicts what is decoded already.
 
         Args:
             samples: float32, shape (n_samples,), n_samples > 0, at `ser.audio.SAMPLE_RATE_HZ`.
             about: Who speaks and what is said.
             name: What to call it.
+            speaker: What is known of the speaker's voice, as of `predict`.
         """
         frontend = self.bundle.frontend
         rows = frontend.transform(samples, about)
-        prediction = self._prediction(name, rows, len(samples) / audio.SAMPLE_RATE_HZ)
+        seconds = len(samples) / audio.SAMPLE_RATE_HZ
+        prediction = self._prediction(name, rows, seconds, speaker or self._known(about.speaker))
         return replace(prediction, unknown=frontend.unknown(about))
+
+    def listen(self, samples: audio.Samples) -> SpeakerStatistics:
+        """What a clip tells of its speaker's voice; add what several clips tell.
+
+        Args:
+            samples: float32, shape (n_samples,), n_samples > 0, at `ser.audio.SAMPLE_RATE_HZ`.
+
+        Raises:
+            UnsupportedError: If the model does not adapt to speakers.
+        """
+        if not self.bundle.adapts:
+            raise UnsupportedError(
+                f"{self.model_id} does not adapt to speakers; train a model type that does, as EnsembleClassifier"
+            )
+        rows = self.bundle.frontend.transform(samples, About())
+        return self.bundle.frontend.statistics(rows, clips=1)
 
     def predict_sample(self, sample_name: str) -> Prediction:
         """Predicts one of the recordings that were held out of training.
@@ -136,12 +164,22 @@ class Predictor:
                 f"as {', '.join(held_out[:3])}"
             )
         rows = validation.select([sample_name]).rows
-        return self._prediction(sample_name, rows, found.seconds, found.emotion)
+        return self._prediction(sample_name, rows, found.seconds, self._known(found.speaker), found.emotion)
+
+    def _known(self, speaker: str | None) -> SpeakerStatistics | None:
+        """Statistics of a speaker that the model was trained on."""
+        adaptation = self.bundle.adaptation
+        return adaptation.known.get(speaker) if adaptation and speaker else None
 
     def _prediction(
-        self, name: str, rows: npt.NDArray[np.float32], seconds: float, ground_truth: str | None = None
+        self,
+        name: str,
+        rows: npt.NDArray[np.float32],
+        seconds: float,
+        speaker: SpeakerStatistics | None,
+        ground_truth: str | None = None,
     ) -> Prediction:
-        per_piece = self.bundle.predict(rows)
+        per_piece = self.bundle.predict(rows, [speaker])
         mean = per_piece.mean(axis=0, dtype=np.float64)
         piece_seconds = self.bundle.frontend.piece_samples / audio.SAMPLE_RATE_HZ
         pieces = tuple(
@@ -152,7 +190,14 @@ class Predictor:
             )
             for number, row in enumerate(per_piece)
         )
-        return Prediction(name, self.classes[int(mean.argmax())], self._by_label(mean), pieces, ground_truth)
+        return Prediction(
+            name,
+            self.classes[int(mean.argmax())],
+            self._by_label(mean),
+            pieces,
+            ground_truth,
+            speaker_clips=speaker.clips if speaker and self.bundle.adapts else 0,
+        )
 
     def _by_label(self, probabilities: Sequence[float] | npt.NDArray[Any]) -> dict[str, float]:
         return {label: float(value) for label, value in zip(self.classes, probabilities, strict=True)}

@@ -118,7 +118,7 @@ def one(answer: ser_pb2.PredictResponse, recording: Recording | None = None) -> 
         _pieces(answer.pieces),
         answer.ground_truth if answer.HasField("ground_truth") else None,
         tuple(answer.unknown),
-        _identity(answer.model),
+        model=_identity(answer.model),
     )
 
 
@@ -127,7 +127,7 @@ def many(answer: ser_pb2.PredictResponse) -> list[ServerPrediction]:
     return [
         ServerPrediction(
             clip.name, clip.prediction, dict(clip.probabilities), _pieces(clip.pieces), None, tuple(clip.unknown),
-            _identity(answer.model),
+            model=_identity(answer.model),
         )
         for clip in answer.predictions
     ]  # fmt: skip

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from ser.config import Config
 from ser.registry import Registry
+from ser.speakers import Vector, statistics_of
 
 ConfigT = TypeVar("ConfigT", bound=Config)
 Arrays = Mapping[str, npt.NDArray[Any]]
@@ -61,6 +62,17 @@ class FeatureExtractor(abc.ABC, Generic[ConfigT]):
     @abc.abstractmethod
     def shape(self, piece_samples: int) -> tuple[int, ...]:
         """The shape of one piece's features when pieces have this many samples."""
+
+    def statistics(self, features: npt.NDArray[np.float32]) -> tuple[Vector, Vector, Vector]:
+        """What to sum of a speaker's clips, for models that adapt to speakers; by default each feature.
+
+        Args:
+            features: float32, shape (n_pieces, *shape(piece_samples)).
+
+        Returns:
+            Number of values, their sum, the sum of their squares: float64, three vectors of one length.
+        """
+        return statistics_of([features.reshape(len(features), -1)])
 
     def unknown(self, about: About) -> list[str]:  # noqa: ARG002 - for those that use it
         """Which properties of `about` these features would use and cannot: not given, or not in the corpus."""

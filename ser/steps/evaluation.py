@@ -49,7 +49,7 @@ def evaluate(
     model = Bundle(bundle)
     held_out = _held_out(model, features)
     report(Progress("evaluate", 0, len(held_out.samples), "clips"))
-    figures = measure(score(held_out, model.predict(held_out.rows), model.manifest.classes))
+    figures = measure(score(held_out, model.predict_set(held_out), model.manifest.classes))
 
     def write(folder: Path) -> None:
         write_report(folder, figures, _facts(model))

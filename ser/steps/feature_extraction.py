@@ -12,11 +12,12 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from ser.arrays import load_arrays, save_arrays
 from ser.corpus_folder import Clip, Manifest, load_manifest, read_clip
 from ser.errors import ConfigError, DamagedError, FieldViolation
 from ser.feature_set import FeatureSet, Sample, sample_table, samples_of
 from ser.files import STAMP, make_folder, read_json, write_json
-from ser.frontend import FrontEnd, load_arrays, num_pieces, save_arrays
+from ser.frontend import FrontEnd, num_pieces
 from ser.parallel import keep_freed_memory, ordered_map
 from ser.progress import Progress, Reporter, silent
 from ser.request import FeatureConfig

@@ -10,7 +10,8 @@ from ser.errors import DamagedError
 from ser.features import About
 from ser.features.mfcc import MFCC, MFCCConfig
 from ser.features.speaker_and_gender_and_text_type import SpeakerAndGenderAndTextTypeConfig
-from ser.frontend import FrontEnd, Standardiser, load_arrays, load_standardiser
+from ser.arrays import load_arrays
+from ser.frontend import FrontEnd, Standardiser, load_standardiser
 
 RNG = np.random.default_rng(3)
 CORPUS = [About("a", "female", "t"), About("b", "male", "t")]
