@@ -50,15 +50,20 @@ class FeatureSet:
         rows: float32, shape (n_pieces, n_features), not standardised, in the order of the samples; may be
             memory-mapped.
         samples: One a recording.
+        virtual: float32, shape (n_pieces, n_voices, n_features): the rows by virtual speakers, to learn from; None if
+            there are none.
     """
 
     rows: npt.NDArray[np.float32]
     samples: tuple[Sample, ...]
+    virtual: npt.NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         pieces = sum(sample.pieces for sample in self.samples)
         if self.rows.ndim != 2 or len(self.rows) != pieces:
             raise ValueError(f"expected {pieces} rows for {len(self.samples)} samples, got {self.rows.shape}")
+        if self.virtual is not None and (len(self.virtual), self.virtual.shape[2]) != self.rows.shape:
+            raise ValueError(f"expected {self.rows.shape} of each virtual speaker, got {self.virtual.shape}")
 
     @property
     def starts(self) -> npt.NDArray[np.int64]:

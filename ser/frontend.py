@@ -73,6 +73,11 @@ class Standardiser:
         inverse = np.where(constant, 0.0, 1.0 / np.where(constant, 1.0, deviation))
         return cls(mean.astype(np.float32), inverse.astype(np.float32))
 
+    @classmethod
+    def identity(cls, num_features: int) -> Self:
+        """Leaves everything as it is: for models that scale their features themselves."""
+        return cls(np.zeros(num_features, dtype=np.float32), np.ones(num_features, dtype=np.float32))
+
     def __call__(self, rows: npt.NDArray[np.float32]) -> Features:
         """Standardised rows, float32, shape as given."""
         standardised: Features = (rows - self.mean) * self.inverse_deviation
@@ -167,6 +172,13 @@ class FrontEnd:
             for block, extractor in zip(self.blocks, self.extractors.values(), strict=True)
         ]
         return SpeakerStatistics(clips, *(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+
+    def statistics_widths(self) -> dict[str, int]:
+        """How many of the numbers of `statistics` each extractor has, by its name, in their order."""
+        return {
+            name: len(extractor.statistics(np.zeros((1, *block.shape), dtype=np.float32))[0])
+            for block, (name, extractor) in zip(self.blocks, self.extractors.items(), strict=True)
+        }
 
     def settings(self) -> dict[str, Any]:
         """All but the arrays, as JSON; `load` takes it back."""

@@ -15,10 +15,11 @@ from pydantic import Field, SerializeAsAny, ValidationInfo
 from pydantic_core import PydanticCustomError
 
 from ser.audio import MAX_SECONDS, SAMPLE_RATE_HZ
+from ser.augmentation import MOST
 from ser.config import Config, Flag, Whole, parse
 from ser.errors import ConfigError, FieldViolation
 from ser.features import EXTRACTORS
-from ser.models import MODEL_TYPES, TrainingParameters
+from ser.models import MODEL_TYPES
 from ser.split import Protocol
 
 DEFAULT_METHODS: Mapping[str, Mapping[str, Any]] = MappingProxyType({"SpeakerAndGenderAndTextType": {}, "MFCC": {}})
@@ -56,6 +57,8 @@ class FeatureConfig(Config):
         default_factory=lambda: dict(DEFAULT_METHODS)  # type: ignore[arg-type]  # the validator makes configs
     )
     """Registered name of each extractor to its config; sorted by name, whatever order they came in."""
+    dataset_virtual_speakers: Annotated[Whole, Field(ge=0, le=MOST)] = 0
+    """How many virtual speakers say each clip as well, for the training to learn from."""
 
     @pydantic.field_validator("dataset_load_split_at", mode="before")
     @classmethod
@@ -95,7 +98,7 @@ class TrainingConfig(Config):
     """Seed of everything random: the split, the initial weights, the shuffling, the dropout."""
     model_type: str
     """Registered name of the model type."""
-    hyperparameters: SerializeAsAny[TrainingParameters] = Field(alias="model_config", default_factory=dict)  # type: ignore[assignment]
+    hyperparameters: SerializeAsAny[Config] = Field(alias="model_config", default_factory=dict)  # type: ignore[assignment]
     """The model type's config. Its name in requests is `model_config`, which pydantic keeps for itself."""
 
     @pydantic.field_validator("model_type", mode="before")
@@ -109,7 +112,7 @@ class TrainingConfig(Config):
     def _hyperparameters(cls, value: object, info: ValidationInfo) -> object:
         model_type = info.data.get("model_type")
         if model_type is None:  # missing, which is reported already
-            return TrainingParameters()
+            return Config()
         return parse(MODEL_TYPES.get(model_type).Config, value, at="model_config")
 
 

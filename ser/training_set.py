@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ser.feature_set import FeatureSet, Sample, row_labels
-from ser.frontend import Features, Standardiser
+from ser.frontend import Features, FrontEnd, Standardiser
 
 COPIED_BYTES = 64 << 20
 """Training rows of at most so many bytes are copied; larger ones are read from the disk when they are wanted."""
@@ -23,30 +23,46 @@ COPIED_BYTES = 64 << 20
 class TrainingRows:
     """The rows of the training part, numbered from 0; there is no number for any other row.
 
+    Behind the rows of the recordings come those of the first virtual speaker, in the same order, then the second's.
+
     They are a copy of their own, apart from the test part, as long as they take at most `COPIED_BYTES`. Larger ones
     stay where they are, memory-mapped and private to this object.
     """
 
-    __slots__ = ("_index", "_rows")
+    __slots__ = ("_index", "_rows", "_virtual")
 
-    def __init__(self, rows: npt.NDArray[np.float32], index: npt.NDArray[np.int64]) -> None:
+    def __init__(
+        self,
+        rows: npt.NDArray[np.float32],
+        index: npt.NDArray[np.int64],
+        virtual: npt.NDArray[np.float32] | None = None,
+    ) -> None:
         """Takes some rows of all.
 
         Args:
             rows: float32, shape (n_all, n_features); may be memory-mapped.
             index: int64, shape (n,), ascending: which of them.
+            virtual: float32, shape (n_all, n_voices, n_features): the same by virtual speakers.
         """
-        if 4 * len(index) * rows.shape[1] <= COPIED_BYTES:
-            rows, index = np.ascontiguousarray(rows[index]), np.arange(len(index))
-        self._rows, self._index = rows, index
+        voices = 0 if virtual is None else virtual.shape[1]
+        if 4 * len(index) * rows.shape[1] * (1 + voices) <= COPIED_BYTES:
+            rows = np.ascontiguousarray(rows[index])
+            virtual = None if virtual is None else np.ascontiguousarray(virtual[index])
+            index = np.arange(len(index))
+        self._rows, self._index, self._virtual = rows, index, virtual
+
+    @property
+    def copies(self) -> int:
+        """How many rows each piece has: its own, and one a virtual speaker."""
+        return 1 if self._virtual is None else 1 + self._virtual.shape[1]
 
     @property
     def shape(self) -> tuple[int, int]:
         """(n, n_features)."""
-        return len(self._index), self._rows.shape[1]
+        return len(self), self._rows.shape[1]
 
     def __len__(self) -> int:
-        return len(self._index)
+        return len(self._index) * self.copies
 
     def __getitem__(self, numbers: npt.NDArray[np.int64]) -> Features:
         """The rows of some numbers, in their order: float32, shape (len(numbers), n_features).
@@ -54,10 +70,16 @@ class TrainingRows:
         Raises:
             IndexError: If there is no such number.
         """
-        wanted = self._index[numbers]
-        ascending = np.argsort(wanted, kind="stable")  # the disk is read forward
+        if len(numbers) and not 0 <= numbers.min() <= numbers.max() < len(self):
+            raise IndexError(f"expected numbers below {len(self)}, got {numbers.min()} to {numbers.max()}")
+        voice, place = np.divmod(numbers, max(1, len(self._index)))
+        wanted = self._index[place]
         read = np.empty((len(wanted), self._rows.shape[1]), dtype=np.float32)
-        read[ascending] = self._rows[wanted[ascending]]
+        for number in np.unique(voice):
+            chosen = np.flatnonzero(voice == number)
+            ascending = chosen[np.argsort(wanted[chosen], kind="stable")]  # the disk is read forward
+            source = self._rows if number == 0 or self._virtual is None else self._virtual[:, number - 1]
+            read[ascending] = source[wanted[ascending]]
         return read
 
 
@@ -85,15 +107,18 @@ class TrainingSet:
     """The recordings that are learnt from."""
 
     rows: TrainingRows
-    """Not standardised, in the order of the samples; each sample has as many as it has pieces."""
+    """Not standardised, in the order of the samples; each sample has as many as it has pieces, once a copy."""
     samples: tuple[Sample, ...]
+    frontend: FrontEnd
+    """What made the features: it knows which column is what."""
 
     @classmethod
-    def of(cls, everything: FeatureSet, names: Collection[str]) -> Self:
+    def of(cls, everything: FeatureSet, names: Collection[str], frontend: FrontEnd) -> Self:
         """The samples with these names, in the feature set's order."""
         chosen = set(names)
         samples = tuple(sample for sample in everything.samples if sample.name in chosen)
-        return cls(TrainingRows(everything.rows, everything.numbers(chosen)), samples)
+        rows = TrainingRows(everything.rows, everything.numbers(chosen), everything.virtual)
+        return cls(rows, samples, frontend)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -103,9 +128,9 @@ class TrainingSet:
     @property
     def labels(self) -> npt.NDArray[np.int64]:
         """int64, shape (n_rows,): each row's index into `classes`."""
-        return row_labels(self.samples, self.classes)
+        return np.tile(row_labels(self.samples, self.classes), self.rows.copies)
 
     @property
     def speakers(self) -> tuple[str, ...]:
         """Each row's speaker; empty where it is not known."""
-        return tuple(sample.speaker for sample in self.samples for _ in range(sample.pieces))
+        return tuple(sample.speaker for sample in self.samples for _ in range(sample.pieces)) * self.rows.copies

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ser.models.base import MODEL_TYPES, ModelType, TrainingParameters
+from ser.models.base import MODEL_TYPES, NetworkType, TrainingParameters
 
 if TYPE_CHECKING:
     import keras
@@ -17,13 +17,13 @@ class KerasClassifierConfig(TrainingParameters):
 
 
 @MODEL_TYPES.register()
-class KerasClassifier(ModelType[KerasClassifierConfig]):
+class KerasClassifier(NetworkType[KerasClassifierConfig]):
     """Dense(100, relu), then softmax."""
 
     Config = KerasClassifierConfig
 
     def build(self, num_features: int, num_classes: int, config: KerasClassifierConfig) -> keras.Model:  # noqa: ARG002
-        """See `ModelType.build`."""
+        """See `NetworkType.build`."""
         from keras import Sequential, layers
 
         return Sequential(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from ser.config import Real, Whole
-from ser.models.base import MODEL_TYPES, ModelType, TrainingParameters
+from ser.models.base import MODEL_TYPES, NetworkType, TrainingParameters
 
 if TYPE_CHECKING:
     import keras
@@ -25,13 +25,13 @@ class KerasDropoutClassifierConfig(TrainingParameters):
 
 
 @MODEL_TYPES.register()
-class KerasDropoutClassifier(ModelType[KerasDropoutClassifierConfig]):
+class KerasDropoutClassifier(NetworkType[KerasDropoutClassifierConfig]):
     """Dropout, Dense(100, relu), dropout, then softmax."""
 
     Config = KerasDropoutClassifierConfig
 
     def build(self, num_features: int, num_classes: int, config: KerasDropoutClassifierConfig) -> keras.Model:
-        """See `ModelType.build`."""
+        """See `NetworkType.build`."""
         from keras import Sequential, layers
 
         return Sequential(

@@ -16,7 +16,7 @@ from ser.progress import Reporter, silent
 from ser.request import CrossValidationConfig
 from ser.split import Fold, Protocol, folds
 from ser.steps.evaluation import printable
-from ser.steps.feature_extraction import SETTINGS, load_features
+from ser.steps.feature_extraction import SETTINGS, load_features, load_frontend
 from ser.steps.fitting import fit_on
 from ser.steps.training import model_identity, score
 from ser.training_set import TrainingSet
@@ -149,7 +149,8 @@ def _write(
     report: Reporter,
     folder: Path,
 ) -> None:
-    fitted = fit_on(TrainingSet.of(load_features(features), fold.training), config, report)
+    training = TrainingSet.of(load_features(features), fold.training, load_frontend(features))
+    fitted = fit_on(training, config, report)
     # The test part is read only now that all is fitted.
     everything = load_features(features)
     test = everything.select(fold.test)

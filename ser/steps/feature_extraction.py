@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -13,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ser.arrays import load_arrays, save_arrays
+from ser.audio import Samples
+from ser.augmentation import virtual_speaker
 from ser.corpus_folder import Clip, Manifest, load_manifest, read_clip
 from ser.errors import ConfigError, DamagedError, FieldViolation
 from ser.feature_set import FeatureSet, Sample, sample_table, samples_of
@@ -24,6 +27,7 @@ from ser.request import FeatureConfig
 from ser.version import VERSION
 
 ROWS = "rows.npy"
+VIRTUAL = "virtual.npy"
 SAMPLES = "samples.npz"
 FRONTEND = "frontend.npz"
 SETTINGS = "features.json"
@@ -140,10 +144,13 @@ def load_features(folder: Path) -> FeatureSet:
         DamagedError: If a file is missing or altered in size.
     """
     try:
-        rows = np.load(folder / ROWS, mmap_mode="r", allow_pickle=False)
-        return FeatureSet(rows, samples_of(load_arrays(folder / SAMPLES)))
-    except FileNotFoundError:
-        raise DamagedError(f"{folder / ROWS} is missing") from None
+        rows, virtual = (
+            np.load(folder / name, mmap_mode="r", allow_pickle=False) if (folder / name).exists() else None
+            for name in (ROWS, VIRTUAL)
+        )
+        if rows is None:
+            raise DamagedError(f"{folder / ROWS} is missing")
+        return FeatureSet(rows, samples_of(load_arrays(folder / SAMPLES)), virtual)
     except (ValueError, KeyError, OSError) as error:
         raise DamagedError(f"{folder} is not the feature folder that was written there: {error}") from None
 
@@ -184,11 +191,18 @@ def _write(
     )
     clips = manifest.clips if clips is None else clips
     samples = [_sample(clip, frontend) for clip in clips]
-    with (folder / ROWS).open("wb") as file:
-        _write_header(file, sum(sample.pieces for sample in samples), frontend.num_features)
+    num_rows, voices = sum(sample.pieces for sample in samples), config.dataset_virtual_speakers
+    with contextlib.ExitStack() as stack:
+        file = stack.enter_context((folder / ROWS).open("wb"))
+        _write_header(file, (num_rows, frontend.num_features))
+        virtual = stack.enter_context((folder / VIRTUAL).open("wb")) if voices else None
+        if virtual:
+            _write_header(virtual, (num_rows, voices, frontend.num_features))
         done = 0
-        for count, rows in _transform(corpus, clips, frontend):
-            file.write(rows.astype("<f4", copy=False).data)
+        for count, rows in _transform(corpus, clips, frontend, voices):
+            file.write(np.ascontiguousarray(rows[:, 0], dtype="<f4").data)
+            if virtual:
+                virtual.write(np.ascontiguousarray(rows[:, 1:], dtype="<f4").data)
             done += count
             report(Progress("features", done, len(clips), "clips"))
     save_arrays(folder / SAMPLES, sample_table(samples))
@@ -207,19 +221,22 @@ def _write(
 
 def _join(parts: Sequence[Path], folder: Path) -> None:
     sets = [load_features(part) for part in parts]
-    with (folder / ROWS).open("wb") as file:
-        _write_header(file, sum(len(one.rows) for one in sets), sets[0].rows.shape[1])
-        for part, one in zip(parts, sets, strict=True):
-            with (part / ROWS).open("rb") as rows:
-                rows.seek(-one.rows.nbytes, os.SEEK_END)
-                shutil.copyfileobj(rows, file, _COPY_BYTES)
+    for name, arrays in ((ROWS, [one.rows for one in sets]), (VIRTUAL, [one.virtual for one in sets])):
+        if arrays[0] is None:
+            continue
+        with (folder / name).open("wb") as file:
+            _write_header(file, (sum(len(array) for array in arrays if array is not None), *arrays[0].shape[1:]))
+            for part, array in zip(parts, arrays, strict=True):
+                with (part / name).open("rb") as rows:
+                    rows.seek(-array.nbytes if array is not None else 0, os.SEEK_END)
+                    shutil.copyfileobj(rows, file, _COPY_BYTES)
     save_arrays(folder / SAMPLES, sample_table([sample for one in sets for sample in one.samples]))
     for name in (FRONTEND, SETTINGS):
         shutil.copyfile(parts[0] / name, folder / name)
 
 
-def _write_header(file: BinaryIO, num_rows: int, num_features: int) -> None:
-    header = {"descr": "<f4", "fortran_order": False, "shape": (num_rows, num_features)}
+def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:
+    header = {"descr": "<f4", "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(file, header)
 
 
@@ -229,12 +246,29 @@ def _sample(clip: Clip, frontend: FrontEnd) -> Sample:
 
 
 def _transform(
-    corpus: Path, clips: Sequence[Clip], frontend: FrontEnd
+    corpus: Path, clips: Sequence[Clip], frontend: FrontEnd, voices: int
 ) -> Iterator[tuple[int, npt.NDArray[np.float32]]]:
-    """Batch by batch, how many clips it has and their rows."""
+    """Batch by batch, how many clips it has and their rows: of themselves, then of each virtual speaker.
+
+    Rows are float32, shape (n_pieces, 1 + voices, n_features).
+    """
 
     def transform(batch: Sequence[Clip]) -> tuple[int, npt.NDArray[np.float32]]:
-        return len(batch), frontend.transform_all([(read_clip(corpus, clip), clip.about) for clip in batch])
+        recordings = [read_clip(corpus, clip) for clip in batch]
+        about = [clip.about for clip in batch]
+        rows = [frontend.transform_all(list(zip(recordings, about, strict=True)))]
+        for number in range(voices):
+            spoken = [
+                _fitted(virtual_speaker(samples, number, clip.name), num_pieces(len(samples), frontend.piece_samples))
+                for samples, clip in zip(recordings, batch, strict=True)
+            ]
+            rows.append(frontend.transform_all(list(zip(spoken, about, strict=True))))
+        return len(batch), np.stack(rows, axis=1)
+
+    def _fitted(samples: Samples, pieces: int) -> Samples:
+        """A clip that has become longer or shorter, with as many pieces as it had."""
+        length = (pieces - 1) * frontend.piece_samples
+        return np.pad(samples[: length + frontend.piece_samples], (0, max(0, length + 1 - len(samples))))
 
     keep_freed_memory()
     return ordered_map(transform, _batches(clips))

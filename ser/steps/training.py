@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ser.bundle import FRONTEND, KERAS, TFLITE, VALIDATION, Manifest, file_digests
+from ser.bundle import FRONTEND, KERAS, SPEAKERS, TFLITE, VALIDATION, Manifest, file_digests
 from ser.errors import DamagedError
 from ser.evaluation.metrics import ScoredSamples
 from ser.evaluation.metrics import evaluate as measure
@@ -22,6 +22,7 @@ from ser.frontend import Standardiser
 from ser.litert import LiteRTModel
 from ser.progress import Reporter, silent
 from ser.request import TrainingConfig
+from ser.speakers import with_profiles
 from ser.split import Protocol, folds
 from ser.steps.feature_extraction import SETTINGS, load_features, load_frontend
 from ser.steps.fitting import fit_on
@@ -109,14 +110,18 @@ def _write(features: Path, config: TrainingConfig, report: Reporter, folder: Pat
     def watch(standardiser: Standardiser) -> Watch:
         return Validation(standardiser(held_out.rows), held_out.labels(classes))
 
-    fitted = fit_on(TrainingSet.of(everything, fold.training), config, report, watch)
-    held_out_rows = fitted.standardiser(held_out.rows)
+    fitted = fit_on(TrainingSet.of(everything, fold.training, load_frontend(features)), config, report, watch)
+    known = fitted.adaptation.known if fitted.adaptation else {}
+    told = [known.get(speaker) for speaker in held_out.speakers]
+    held_out_rows = with_profiles(fitted.standardiser(held_out.rows), fitted.adaptation, told)
     fitted.model.save(folder / KERAS)
     export_tflite(fitted.model, folder / TFLITE)
     served = LiteRTModel((folder / TFLITE).read_bytes())
     check_agreement(fitted.model, served, held_out_rows)
     load_frontend(features).save(folder / FRONTEND, fitted.standardiser)
     held_out.save(folder / VALIDATION)
+    if fitted.adaptation:
+        fitted.adaptation.save(folder / SPEAKERS)
 
     evaluation = measure(score(held_out, served(held_out_rows), classes))
     settings = read_json(features / SETTINGS)

@@ -1,0 +1,163 @@
+"""What the experts read of an utterance, as a Keras network: functionals as they are, Fisher vectors of three views.
+
+Everything comes twice in a model that adapts: scaled by what is known of all speakers, and by the speaker's profile
+(`ser.speakers`), which lies behind the features in the input.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ser.acoustics.views import NUM_DERIVED, VIEWS, derive
+from ser.errors import ConfigError, FieldViolation
+from ser.experts.gaussian_mixture import GaussianMixture, Whitening
+from ser.frontend import Block, FrontEnd
+from ser.training_set import TrainingSet
+
+if TYPE_CHECKING:
+    import keras
+
+Array = npt.NDArray[np.float32]
+
+FUNCTIONALS, FRAMES = "Functionals", "SpeechFrames"
+"""The extractors whose features experts read."""
+_MIXTURE_FRAMES = 25_000
+"""Frames that mixtures are fitted to, of all; more change little."""
+_SAMPLED_ROWS = 1_000
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Where in the input is what: features first, then mean, 1 / deviation and clips of the profile."""
+
+    functionals: Block | None
+    frames: Block | None
+    statistics: Mapping[str, slice]
+    """Of each extractor, within mean and within 1 / deviation."""
+    num_features: int
+    num_statistics: int
+
+    @classmethod
+    def of(cls, frontend: FrontEnd, wanted: tuple[str, ...]) -> Columns:
+        """Finds the blocks.
+
+        Raises:
+            ConfigError: If the features lack an extractor that is wanted.
+        """
+        blocks = {block.name: block for block in frontend.blocks}
+        missing = [name for name in wanted if name not in blocks]
+        if missing:
+            raise ConfigError(
+                [
+                    FieldViolation(
+                        "dataset_feature_extract_methods",
+                        f"this model type reads {' and '.join(wanted)}; expected {' and '.join(missing)} as well, "
+                        f"got {', '.join(blocks)}",
+                    )
+                ]
+            )
+        statistics, start = {}, 0
+        for name, width in frontend.statistics_widths().items():
+            statistics[name] = slice(start, start + width)
+            start += width
+        used = {name: blocks[name] if name in wanted else None for name in (FUNCTIONALS, FRAMES)}
+        return cls(used[FUNCTIONALS], used[FRAMES], statistics, frontend.num_features, start)
+
+    def profile(self, name: str, which: int) -> slice:
+        """Columns of an extractor's mean (0) or 1 / deviation (1)."""
+        part = self.statistics[name]
+        start = self.num_features + which * self.num_statistics
+        return slice(start + part.start, start + part.stop)
+
+    @property
+    def clips(self) -> slice:
+        """The column with the number of clips that the profile is of."""
+        start = self.num_features + 2 * self.num_statistics
+        return slice(start, start + 1)
+
+
+def describe(
+    training: TrainingSet,
+    columns: Columns,
+    profiles: Array,
+    inputs: keras.KerasTensor,
+    *,
+    adapted: bool,
+    n_components: int,
+    n_dimensions: int,
+    random: np.random.Generator,
+) -> dict[str, keras.KerasTensor]:
+    """Builds the description on a network's input; whitening and mixtures are fitted on the way, without labels.
+
+    Args:
+        training: What they are fitted on.
+        columns: Where in the input is what.
+        profiles: float32, shape (n_rows, n_profile): the profile of each training row, for the adapted description.
+        inputs: float32 (batch, n_features + n_profile), or (batch, n_features) where nothing is adapted.
+        adapted: Scale by the speaker's profile rather than by what all speakers have in common.
+        n_components: Gaussians of each mixture.
+        n_dimensions: Dimensions that frames are whitened to.
+        random: Picks frames.
+
+    Returns:
+        By expert's name, float32 (batch, n): functionals, cepstral, spectral, prosodic; those whose features there are.
+    """
+    from keras import layers, ops
+
+    from ser.experts.layers import FisherVector, Views, Whiten
+
+    found: dict[str, Any] = {}
+    if columns.functionals is not None:
+        values = inputs[:, columns.functionals.start : columns.functionals.stop]
+        if adapted:
+            values = _scaled(inputs, values, columns, FUNCTIONALS)
+        found["functionals"] = values
+    if columns.frames is not None:
+        block = columns.frames
+        frames = layers.Reshape(block.shape)(inputs[:, block.start : block.stop])
+        speech = frames[:, :, -1:]
+        channels = Views()(frames)
+        if adapted:
+            mean, inverse = (ops.expand_dims(inputs[:, columns.profile(FRAMES, which)], 1) for which in (0, 1))
+            channels = (channels - mean) * inverse
+        sampled = _sample(training, columns, profiles if adapted else None, random)
+        for name, view in VIEWS.items():
+            whitening = Whitening.fit(sampled[:, view], n_dimensions)
+            mixture = GaussianMixture.fit(whitening(sampled[:, view]), n_components, random)
+            found[name] = FisherVector.by(mixture)(Whiten.by(whitening)(channels[:, :, view]), speech)
+    return found
+
+
+def _scaled(inputs: Any, values: Any, columns: Columns, name: str) -> Any:
+    mean, inverse = (inputs[:, columns.profile(name, which)] for which in (0, 1))
+    return (values - mean) * inverse
+
+
+def _sample(training: TrainingSet, columns: Columns, profiles: Array | None, random: np.random.Generator) -> Array:
+    """Some frames of speech of the recordings themselves: float32, shape (n, NUM_DERIVED)."""
+    block = columns.frames
+    assert block is not None  # noqa: S101 - the caller's condition, told to mypy
+    count = len(training.rows) // training.rows.copies
+    numbers = np.sort(random.permutation(count)[:_SAMPLED_ROWS])
+    each = max(1, _MIXTURE_FRAMES // len(numbers))
+    sampled = np.empty((0, NUM_DERIVED), dtype=np.float32)
+    parts = [sampled]
+    for number in numbers:
+        row = training.rows[np.array([number])][:, block.start : block.stop].reshape(1, *block.shape)
+        channels = derive(row)[0][row[0, :, -1] > 0]
+        if profiles is not None:
+            own = profiles[number]
+            first = columns.num_features
+            mean, inverse = (own[_moved(columns.profile(FRAMES, which), -first)] for which in (0, 1))
+            channels = (channels - mean) * inverse
+        parts.append(channels[random.permutation(len(channels))[:each]])
+    return np.concatenate(parts).astype(np.float32)
+
+
+def _moved(part: slice, by: int) -> slice:
+    return slice(part.start + by, part.stop + by)

@@ -1,0 +1,225 @@
+"""An ensemble of experts, fitted on a training set, as one Keras network that adapts to speakers.
+
+Each expert is a ridge classifier over one part of the description; their scores are added. What they say of a training
+speaker's clips when they have not been solved with that speaker's fits the temperature: all inside the training part.
+There are two such ensembles, one over features scaled for all speakers and one over features scaled by a speaker's
+profile; the second has the more say, the more clips the profile is of.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ser.errors import TrainingError
+from ser.experts.description import Columns, describe
+from ser.experts.ridge import Ridge, fit_ridge
+from ser.experts.temperature import fit_temperature
+from ser.frontend import Standardiser
+from ser.models.base import Fitted
+from ser.models.tensorflow_runtime import import_tensorflow
+from ser.progress import Progress, Reporter
+from ser.speakers import SpeakerAdaptation, SpeakerStatistics
+from ser.training_set import TrainingSet
+
+if TYPE_CHECKING:
+    import keras
+
+Array = npt.NDArray[np.float32]
+
+HALF_ADAPTED_CLIPS = 1.0
+"""Of so many clips' profile, both ensembles have the same say."""
+FOLDS = 5
+"""Groups of speakers that do not vouch for each other when the temperature is fitted."""
+_KNOWN_CLIPS = (5, 10, 20)
+"""How many clips the profile of a virtual speaker is of, or all of them: profiles in use are not exact either."""
+_BLOCK_ROWS = 64
+_MEMORY_BYTES = 1 << 30
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How an ensemble is made."""
+
+    reads: tuple[str, ...]
+    """The extractors whose features it reads."""
+    adapts: bool
+    """Whether there is the second ensemble."""
+    penalty: float
+    """See `fit_ridge`."""
+    n_components: int
+    """Gaussians of each mixture."""
+    n_dimensions: int
+    """Dimensions that frames are whitened to."""
+
+
+def fit_ensemble(training: TrainingSet, recipe: Recipe, *, seed: int, report: Reporter) -> Fitted:
+    """Fits an ensemble.
+
+    Args:
+        training: What is learnt from.
+        recipe: How.
+        seed: Of the mixtures' first frames and of which clips profiles are of.
+        report: Told of every expert.
+
+    Raises:
+        ConfigError: If the features lack what the recipe reads.
+        TrainingError: If a weight is not a finite number.
+    """
+    import_tensorflow()
+    import keras
+    from keras import layers, ops
+
+    keras.utils.set_random_seed(seed)
+    random = np.random.default_rng(seed)
+    columns = Columns.of(training.frontend, recipe.reads)
+    adaptation = SpeakerAdaptation.fit(_statistics(training))
+    profiles = _profiles(training, adaptation, random) if recipe.adapts else np.zeros((0, 0), dtype=np.float32)
+    num_inputs = columns.num_features + (adaptation.num_columns if recipe.adapts else 0)
+    inputs = keras.Input((num_inputs,))
+    descriptions = [
+        describe(
+            training,
+            columns,
+            profiles,
+            inputs,
+            adapted=adapted,
+            n_components=recipe.n_components,
+            n_dimensions=recipe.n_dimensions,
+            random=random,
+        )
+        for adapted in ((False, True) if recipe.adapts else (False,))
+    ]
+    told = _Progress(report, sum(len(description) for description in descriptions) + 1)
+    described = [part for description in descriptions for part in description.values()]
+    with tempfile.TemporaryDirectory() as folder:
+        rows = _describe_rows(keras.Model(inputs, described), training, profiles, Path(folder))
+        told.one_more()
+        labels, folds = training.labels, _folds(training)
+        logits, position = [], 0
+        for description in descriptions:
+            experts, unheard = [], np.zeros((0, 0), dtype=np.float32)
+            for part in description.values():
+                ridge, scores = fit_ridge(rows[position], labels, folds, penalty=recipe.penalty)
+                experts.append(_expert(ridge)(part))
+                unheard = unheard + scores if len(unheard) else scores
+                position += 1
+                told.one_more()
+            recordings = len(labels) // training.rows.copies
+            temperature = fit_temperature(unheard[:recordings], labels[:recordings])
+            together = experts[0] if len(experts) == 1 else layers.Add()(experts)
+            logits.append(together * np.float32(1 / temperature))
+    total = logits[0]
+    if recipe.adapts:
+        clips = inputs[:, columns.clips]
+        share = clips / (clips + np.float32(HALF_ADAPTED_CLIPS))
+        total = logits[0] * (1 - share) + logits[1] * share
+    model = keras.Model(inputs, ops.softmax(total, axis=-1))
+    if not all(np.isfinite(weight).all() for weight in model.get_weights()):
+        raise TrainingError("the training diverged: expected finite weights; try a larger model_config.penalty")
+    identity = Standardiser.identity(columns.num_features)
+    return Fitted(model, identity, {}, adaptation if recipe.adapts else None)
+
+
+def _expert(ridge: Ridge) -> Any:
+    """A ridge classifier as layers."""
+    from keras import Sequential, layers
+
+    from ser.experts.layers import Scale
+
+    dense = layers.Dense(ridge.weights.shape[1])
+    expert = Sequential([layers.Input((len(ridge.weights),)), Scale.by(ridge.scaling), dense])
+    dense.set_weights([ridge.weights, ridge.bias])
+    return expert
+
+
+def _statistics(training: TrainingSet, copy: int = 0) -> dict[str, SpeakerStatistics]:
+    """Of each training speaker, over all clips; of their virtual copies where `copy` is not 0."""
+    return {speaker: _sum_up(training, numbers, copy) for speaker, numbers in _clips_by_speaker(training).items()}
+
+
+def _clips_by_speaker(training: TrainingSet) -> dict[str, list[npt.NDArray[np.int64]]]:
+    """Of each speaker, the rows of each clip."""
+    clips: dict[str, list[npt.NDArray[np.int64]]] = {}
+    start = 0
+    for sample in training.samples:
+        clips.setdefault(sample.speaker, []).append(np.arange(start, start + sample.pieces))
+        start += sample.pieces
+    return clips
+
+
+def _sum_up(training: TrainingSet, clips: list[npt.NDArray[np.int64]], copy: int) -> SpeakerStatistics:
+    offset = copy * (len(training.rows) // training.rows.copies)
+    parts = [training.frontend.statistics(training.rows[rows + offset], clips=1) for rows in clips]
+    total = parts[0]
+    for part in parts[1:]:
+        total = total + part
+    return total
+
+
+def _profiles(training: TrainingSet, adaptation: SpeakerAdaptation, random: np.random.Generator) -> Array:
+    """The profile of each training row: of all the speaker's clips; for virtual speakers, now and then of a few.
+
+    Returns:
+        float32, shape (n_rows, n_profile).
+    """
+    count = len(training.rows) // training.rows.copies
+    profiles = np.empty((len(training.rows), adaptation.num_columns), dtype=np.float32)
+    for speaker, clips in _clips_by_speaker(training).items():
+        rows = np.concatenate(clips)
+        profiles[rows] = adaptation.profile(adaptation.known[speaker])
+        for copy in range(1, training.rows.copies):
+            known = min(int(random.choice([*_KNOWN_CLIPS, len(clips)])), len(clips))
+            chosen = [clips[number] for number in random.permutation(len(clips))[:known]]
+            profiles[rows + copy * count] = adaptation.profile(_sum_up(training, chosen, copy))
+    return profiles
+
+
+def _folds(training: TrainingSet) -> npt.NDArray[np.int64]:
+    """Which rows must not vouch for each other: a speaker's; where speakers are not known, a clip's."""
+    groups = [sample.speaker for sample in training.samples]
+    if len(set(groups)) < 2:
+        groups = [sample.name for sample in training.samples]
+    number = {group: place % FOLDS for place, group in enumerate(sorted(set(groups)))}
+    of_rows = [
+        number[group] for group, sample in zip(groups, training.samples, strict=True) for _ in range(sample.pieces)
+    ]
+    return np.tile(np.array(of_rows, dtype=np.int64), training.rows.copies)
+
+
+def _describe_rows(model: keras.Model, training: TrainingSet, profiles: Array, folder: Path) -> list[Array]:
+    """The description of every row, an array an expert; in files where it is large."""
+    import tensorflow as tf
+
+    count = len(training.rows)
+    widths = [int(output.shape[1]) for output in model.outputs]
+    held = 4 * count * sum(widths) <= _MEMORY_BYTES
+    found: list[Array] = [
+        np.empty((count, width), dtype=np.float32)
+        if held
+        else np.lib.format.open_memmap(folder / f"{number}.npy", "w+", np.float32, (count, width))
+        for number, width in enumerate(widths)
+    ]
+    run = tf.function(lambda rows: model(rows, training=False), reduce_retracing=True)
+    for start in range(0, count, _BLOCK_ROWS):
+        numbers = np.arange(start, min(start + _BLOCK_ROWS, count))
+        rows = training.rows[numbers]
+        if len(profiles):
+            rows = np.concatenate([rows, profiles[numbers]], axis=1)
+        for array, part in zip(found, run(rows), strict=True):
+            array[numbers] = part.numpy()
+    return found
+
+
+class _Progress:
+    def __init__(self, report: Reporter, total: int) -> None:
+        self._report, self._total, self._done = report, total, 0
+
+    def one_more(self) -> None:
+        self._done += 1
+        self._report(Progress("train", self._done, self._total, "experts"))
