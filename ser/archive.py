@@ -1,10 +1,12 @@
-"""Corpus zips: checked before anything is written, then unpacked inside one folder."""
+"""Corpus zips: checked before anything is written, then unpacked inside one folder; and made of a folder."""
 
 from __future__ import annotations
 
+import shutil
 import stat
 import zipfile
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -12,6 +14,7 @@ from ser.errors import ArchiveError, LimitError
 from ser.progress import Progress, Reporter
 
 _ENCRYPTED = 0x1
+_OLDEST = (1980, 1, 1, 0, 0, 0)  # the first moment that a zip can tell
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,18 @@ def unpack(path: Path, folder: Path, limits: Limits, report: Reporter) -> None:
             except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
                 raise ArchiveError(f"{path}: {member.filename!r} cannot be unpacked: {error}") from error
             report(Progress("extract", done, len(members), "files"))
+
+
+def pack(files: Mapping[str, Path], path: Path, report: Reporter) -> None:
+    """Writes files into a new zip, uncompressed, under their names; the same content gives the same bytes."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        for done, (name, source) in enumerate(sorted(files.items()), start=1):
+            member = zipfile.ZipInfo(name, date_time=_OLDEST)
+            member.external_attr = 0o644 << 16
+            member.file_size = source.stat().st_size
+            with source.open("rb") as content, archive.open(member, "w") as packed:
+                shutil.copyfileobj(content, packed, 1 << 20)
+            report(Progress("download", done, len(files), "files"))
 
 
 def _open(path: Path, name: str) -> zipfile.ZipFile:

@@ -224,7 +224,7 @@ def _write_header(file: BinaryIO, num_rows: int, num_features: int) -> None:
 
 def _sample(clip: Clip, frontend: FrontEnd) -> Sample:
     pieces = num_pieces(clip.num_samples, frontend.piece_samples)
-    return Sample(clip.name, clip.speaker, clip.gender, clip.text, clip.emotion, clip.seconds, pieces)
+    return Sample(clip.name, clip.speaker, clip.gender, clip.text, clip.emotion, clip.seconds, pieces, clip.corpus)
 
 
 def _transform(
