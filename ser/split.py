@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from enum import StrEnum
 
+from ser.corpora import UNKNOWN
 from ser.errors import CorpusError
 from ser.feature_set import Sample
 
@@ -68,10 +69,17 @@ def folds(
         Name of each fold to the names of the files that it holds out, sorted.
 
     Raises:
-        CorpusError: If there are fewer than two speakers, or an emotion has fewer files than there are folds.
+        CorpusError: If there are fewer than two speakers, or one is unknown; or if an emotion has fewer files than
+            there are folds.
     """
     found: dict[str, list[str]] = defaultdict(list)
     if protocol is Protocol.LEAVE_ONE_SPEAKER_OUT:
+        unknown = [sample.name for sample in samples if sample.speaker == UNKNOWN]
+        if unknown:
+            raise CorpusError(
+                f"expected to know who speaks, the speaker of {len(unknown)} of {len(samples)} files is unknown, as of "
+                f"{unknown[0]}; a labels.csv with a column speaker can tell it"
+            )
         for sample in samples:
             found[f"speaker {sample.speaker}"].append(sample.name)
         if len(found) < 2:

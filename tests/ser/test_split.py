@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
 from ser.errors import CorpusError
 from ser.feature_set import Sample
-from ser.split import validation_names
+from ser.split import Protocol, folds, validation_names
 
 COUNTS = {
     "anger": 127,
@@ -61,3 +62,9 @@ def test_a_small_class_still_has_a_file_on_each_side() -> None:
 def test_what_cannot_be_split_is_refused(counts: dict[str, int], message: str) -> None:
     with pytest.raises(CorpusError, match=message):
         validation_names(samples(counts), 0)
+
+
+def test_no_speaker_is_left_out_where_speakers_are_unknown() -> None:
+    corpus = [replace(sample, speaker=speaker) for sample in samples({"a": 2, "b": 2}) for speaker in ("x", "unknown")]
+    with pytest.raises(CorpusError, match="the speaker of 4 of 8 files is unknown, as of a0.wav; a labels.csv"):
+        folds(corpus, Protocol.LEAVE_ONE_SPEAKER_OUT)
