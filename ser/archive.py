@@ -7,7 +7,7 @@ import stat
 import zipfile
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from ser.errors import ArchiveError, LimitError
@@ -22,7 +22,7 @@ class Limits:
     """How much a corpus may be."""
 
     max_download_bytes: int = 16 << 30
-    """Size of the zip."""
+    """Size of the zip, of several together."""
     max_unpacked_bytes: int = 32 << 30
     """Size of all members, unpacked."""
     max_files: int = 2_000_000
@@ -47,8 +47,11 @@ def check(path: Path, limits: Limits, *, name: str | None = None) -> None:
         _check_members(archive.infolist(), limits, name)
 
 
-def unpack(path: Path, folder: Path, limits: Limits, report: Reporter) -> None:
+def unpack(path: Path, folder: Path, limits: Limits, report: Reporter) -> Limits:
     """Unpacks a zip into an existing folder, after `check`.
+
+    Returns:
+        What is left of the limits for the next.
 
     Raises:
         ArchiveError: As `check`, and if a member's content is damaged.
@@ -64,6 +67,12 @@ def unpack(path: Path, folder: Path, limits: Limits, report: Reporter) -> None:
             except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
                 raise ArchiveError(f"{path}: {member.filename!r} cannot be unpacked: {error}") from error
             report(Progress("extract", done, len(members), "files"))
+    unpacked = sum(member.file_size for member in members)
+    return replace(
+        limits,
+        max_unpacked_bytes=limits.max_unpacked_bytes - unpacked,
+        max_files=limits.max_files - len(members),
+    )
 
 
 def pack(files: Mapping[str, Path], path: Path, report: Reporter) -> None:

@@ -48,7 +48,7 @@ class _Corpus(Config):
 class _CorporaFile(Config):
     """The whole file."""
 
-    corpora: Annotated[list[_Corpus], Field(min_length=1)]
+    corpora: Annotated[list[_Corpus], Field(min_length=1, max_length=100)]
 
     @pydantic.field_validator("corpora")
     @classmethod

@@ -85,7 +85,7 @@ class Dataset:
                 `s3://bucket/data`, the zip and the features are kept there, and everything in a local cache.
             remote_url: Where the corpus resides, as a zip or a folder: http(s)://, file://, a path, or `embedded:`; or
                 where the corpora file resides that names several (`ser.corpus_set`).
-            limits: Sizes allowed, of each corpus.
+            limits: Sizes allowed, of all corpora together.
             access: Addresses allowed, those in a corpora file too; by default all.
             report: Told of the progress of each stage.
 
@@ -117,7 +117,7 @@ class Dataset:
             ArchiveError: If it is no zip, or one that must not be unpacked.
             LimitError: If it is too large.
         """
-        return tuple(self._download(member.source, force=force) for member in self._members(force=force))
+        return tuple(path for _, path in self._zips(force=force))
 
     def extract(self, *, force: bool = False) -> Path:
         """Unpacks the zips.
@@ -128,7 +128,7 @@ class Dataset:
         Raises:
             ArchiveError: If a member is damaged.
         """
-        zips = [(member.part, self._download(member.source)) for member in self._members()]
+        zips = self._zips()
         content = [
             {"name": part.name, "labels": dict(part.labels), "zip_sha256": read_json(path.parent / _FACTS)["sha256"]}
             for part, path in zips
@@ -252,20 +252,25 @@ class Dataset:
             make_folder(folder, identity, self._fetch_corpora_file, force=force)
         return read_members((folder / CORPORA_FILE).read_bytes(), self.remote_url, self._access)
 
-    def _download(self, source: Source, *, force: bool = False) -> Path:
-        identity = source.identity()
-        name = f"download/{fingerprint(identity)[:16]}"
-        with self._kept(name, identity, force=force) as folder:
-            make_folder(folder, identity, partial(self._fetch, source), force=force)
-        return folder / ARCHIVE
+    def _zips(self, *, force: bool = False) -> list[tuple[Part, Path]]:
+        """Each corpus and its zip, fetched where it is missing."""
+        found, left = [], self._limits.max_download_bytes
+        for member in self._members(force=force):
+            identity = member.source.identity()
+            name = f"download/{fingerprint(identity)[:16]}"
+            with self._kept(name, identity, force=force) as folder:
+                make_folder(folder, identity, partial(self._fetch, member.source, left), force=force)
+            found.append((member.part, folder / ARCHIVE))
+            left -= found[-1][1].stat().st_size
+        return found
 
     def _fetch_corpora_file(self, folder: Path) -> None:
         self._source.fetch(folder / CORPORA_FILE, max_bytes=MAX_BYTES, report=self._report)
         read_members((folder / CORPORA_FILE).read_bytes(), self.remote_url, self._access)  # a wrong one is not kept
 
-    def _fetch(self, source: Source, folder: Path) -> None:
+    def _fetch(self, source: Source, max_bytes: int, folder: Path) -> None:
         path = folder / ARCHIVE
-        source.fetch(path, max_bytes=self._limits.max_download_bytes, report=self._report)
+        source.fetch(path, max_bytes=max_bytes, report=self._report)
         archive.check(path, self._limits, name=source.description)
         write_json(
             folder / _FACTS,
@@ -273,6 +278,7 @@ class Dataset:
         )
 
     def _unpack(self, zips: Sequence[tuple[Part, Path]], folder: Path) -> None:
+        left = self._limits
         for part, path in zips:
             part.folder(folder).mkdir(parents=True)
-            archive.unpack(path, part.folder(folder), self._limits, self._report)
+            left = archive.unpack(path, part.folder(folder), left, self._report)

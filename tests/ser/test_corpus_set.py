@@ -7,12 +7,14 @@ import re
 import shutil
 import zipfile
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ser.access import Access
+from ser.archive import Limits
 from ser.bundle import Bundle
 from ser.config import parse
 from ser.corpus_set import is_corpora_file, local_paths, read_members
@@ -196,6 +198,21 @@ def test_a_corpora_file_that_is_not_there_or_too_large_is_refused(tmp_path: Path
     url = corpora(tmp_path / "corpora.yaml", {"name": "a", "url": "none.zip"})
     with pytest.raises(DownloadError, match="none.zip"):
         Dataset(tmp_path / "data", url).download()
+
+
+@pytest.mark.parametrize(
+    ("limit", "enough_for_one", "enough_for_two"),
+    [("max_download_bytes", 60_000, 120_000), ("max_unpacked_bytes", 60_000, 120_000), ("max_files", 4, 8)],
+)
+def test_limits_are_those_of_all_corpora_together(
+    tmp_path: Path, limit: str, enough_for_one: int, enough_for_two: int
+) -> None:
+    for name in ("a", "b"):
+        ravdess(tmp_path / name)  # 52 kB
+    url = corpora(tmp_path / "corpora.yaml", {"name": "one", "url": "a"}, {"name": "two", "url": "b"})
+    with pytest.raises(LimitError):
+        Dataset(tmp_path / "data", url, limits=replace(Limits(), **{limit: enough_for_one})).extract()
+    Dataset(tmp_path / "data", url, limits=replace(Limits(), **{limit: enough_for_two})).extract()
 
 
 @pytest.mark.parametrize(
