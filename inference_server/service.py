@@ -18,6 +18,7 @@ from inference_server.paths import resolve_inside
 from inference_server.settings import Settings
 from ser.bundle import Bundle
 from ser.config import parse
+from ser.corpus_set import is_corpora_file
 from ser.errors import AudioError, ConfigError, FieldViolation, LimitError, NotFoundError, SerError
 from ser.model_store import delete_bundle, find_bundle
 from ser.predictor import Prediction, Predictor
@@ -179,6 +180,10 @@ class SpeechEmotionRecognition:
         settings = self._settings
         request = parse(TrainRequest, convert.train_fields(message))
         source = open_source(request.remote_url, settings.access)
+        if settings.training_backend == "kubeflow" and is_corpora_file(request.remote_url):
+            # Its addresses are known once a step has read it, and steps do not know what this server must not fetch.
+            reason = "expected a zip: this server hands trainings to Kubeflow, where a corpora file is not taken"
+            raise ConfigError([FieldViolation("remote_url", f"{reason}, got {request.remote_url!r}")])
         folders = {
             "data_path": resolve_inside(settings.data_root, request.data_path, field="data_path"),
             "model_save_path": self._model_place(request.model_save_path),

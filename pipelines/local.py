@@ -16,9 +16,9 @@ from typing import Any
 
 from pipelines.run_log import recording
 from ser.bundle import REPORT
+from ser.corpus_set import local_paths
 from ser.errors import TrainingError
 from ser.request import CrossValidationRequest, TrainRequest
-from ser.sources import FileSource, open_source
 from ser.stores import is_address
 
 _Request = TrainRequest | CrossValidationRequest
@@ -182,10 +182,8 @@ def _prepared(request: _Request, pipeline_root: Path, runner: Runner, *, caching
     folders = [Path(path) for path in changed.values()]
     for folder in folders:
         folder.mkdir(parents=True, exist_ok=True)
-    source, readable = open_source(request.remote_url), []
-    if isinstance(source, FileSource):
-        source.identity()  # a file that is missing would be mounted as an empty folder
-        readable = [source.path.resolve()]
+    readable = local_paths(request.remote_url)
+    if readable:
         changed["remote_url"] = str(readable[0])
     with container_runner(folders, readable) as container:
         local.init(container, pipeline_root=str(pipeline_root), enable_caching=caching)

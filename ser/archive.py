@@ -1,17 +1,20 @@
-"""Corpus zips: checked before anything is written, then unpacked inside one folder."""
+"""Corpus zips: checked before anything is written, then unpacked inside one folder; and made of a folder."""
 
 from __future__ import annotations
 
+import shutil
 import stat
 import zipfile
 import zlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from ser.errors import ArchiveError, LimitError
 from ser.progress import Progress, Reporter
 
 _ENCRYPTED = 0x1
+_OLDEST = (1980, 1, 1, 0, 0, 0)  # the first moment that a zip can tell
 
 
 @dataclass(frozen=True)
@@ -19,7 +22,7 @@ class Limits:
     """How much a corpus may be."""
 
     max_download_bytes: int = 16 << 30
-    """Size of the zip."""
+    """Size of the zip, of several together."""
     max_unpacked_bytes: int = 32 << 30
     """Size of all members, unpacked."""
     max_files: int = 2_000_000
@@ -44,8 +47,11 @@ def check(path: Path, limits: Limits, *, name: str | None = None) -> None:
         _check_members(archive.infolist(), limits, name)
 
 
-def unpack(path: Path, folder: Path, limits: Limits, report: Reporter) -> None:
+def unpack(path: Path, folder: Path, limits: Limits, report: Reporter) -> Limits:
     """Unpacks a zip into an existing folder, after `check`.
+
+    Returns:
+        What is left of the limits for the next.
 
     Raises:
         ArchiveError: As `check`, and if a member's content is damaged.
@@ -61,6 +67,24 @@ def unpack(path: Path, folder: Path, limits: Limits, report: Reporter) -> None:
             except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
                 raise ArchiveError(f"{path}: {member.filename!r} cannot be unpacked: {error}") from error
             report(Progress("extract", done, len(members), "files"))
+    unpacked = sum(member.file_size for member in members)
+    return replace(
+        limits,
+        max_unpacked_bytes=limits.max_unpacked_bytes - unpacked,
+        max_files=limits.max_files - len(members),
+    )
+
+
+def pack(files: Mapping[str, Path], path: Path, report: Reporter) -> None:
+    """Writes files into a new zip, uncompressed, under their names; the same content gives the same bytes."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        for done, (name, source) in enumerate(sorted(files.items()), start=1):
+            member = zipfile.ZipInfo(name, date_time=_OLDEST)
+            member.external_attr = 0o644 << 16
+            member.file_size = source.stat().st_size
+            with source.open("rb") as content, archive.open(member, "w") as packed:
+                shutil.copyfileobj(content, packed, 1 << 20)
+            report(Progress("download", done, len(files), "files"))
 
 
 def _open(path: Path, name: str) -> zipfile.ZipFile:

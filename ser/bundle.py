@@ -45,7 +45,7 @@ class Manifest(pydantic.BaseModel):
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
-    format: Literal[1] = 1
+    format: Literal[2] = 2
     model_id: str
     model_type: str
     hyperparameters: dict[str, Any]

@@ -1,17 +1,21 @@
-"""A corpus on disk: a folder of audio files and the manifest of what they are."""
+"""A corpus on disk: a folder of audio files and the manifest of what they are.
+
+The files of one corpus lie in `files/`, those of several in `files/<name>/` each.
+"""
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
 import pydantic
 
 from ser import audio
-from ser.corpora.base import identify
+from ser.corpora.base import CORPORA, UNKNOWN, Utterance, identify
 from ser.errors import CorpusError, DamagedError
 from ser.features import About
 from ser.files import fingerprint, read_json, write_json
@@ -19,9 +23,54 @@ from ser.parallel import ordered_map
 from ser.progress import Progress, Reporter
 
 AUDIO_FOLDER = "files"
-"""The folder within a corpus folder that holds the archive's members."""
+"""The folder within a corpus folder that holds the archives' members."""
 MANIFEST = "corpus.json"
 """The manifest's name within a corpus folder."""
+MANIFEST_FORMAT = 2
+"""Version of the manifest; a corpus folder of another is made anew."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One corpus of those that a corpus folder holds."""
+
+    name: str = ""
+    """What it is called: the name of its folder in `files/`. Empty if it is the only one and lies in `files/`."""
+    labels: Mapping[str, str | None] = field(default_factory=dict)
+    """Its label to the one to learn; None leaves the recordings out. Labels that are not here stay."""
+
+    def folder(self, corpus: Path) -> Path:
+        """Where its files lie in a corpus folder."""
+        return corpus / AUDIO_FOLDER / self.name
+
+    def adapt(self, utterance: Utterance) -> Utterance | None:
+        """An utterance with the label to learn, speaker and text told from those of other corpora; None to leave out.
+
+        A speaker or text that is unknown stays so.
+        """
+        label = self.labels.get(utterance.emotion, utterance.emotion)
+        if label is None:
+            return None
+        speaker, text = (
+            f"{self.name}/{value}" if self.name and value != UNKNOWN else value
+            for value in (utterance.speaker, utterance.text)
+        )
+        return replace(utterance, speaker=speaker, text=text, emotion=label)
+
+    def check_labels(self, emotions: Sequence[str]) -> None:
+        """Holds the mapping against the labels that occur.
+
+        Raises:
+            CorpusError: If it names one that does not.
+        """
+        strange = sorted(self.labels.keys() - set(emotions))
+        if strange:
+            has = ", ".join(sorted(set(emotions)))
+            raise CorpusError(f"labels: {strange[0]!r} is no label of {self.name}, which has {has}")
+
+
+WHOLE = (Part(),)
+"""The parts of a corpus folder that holds one corpus, as it is."""
 
 
 class Clip(pydantic.BaseModel):
@@ -30,9 +79,11 @@ class Clip(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 
     name: str
-    """The file's name, unique in the corpus."""
+    """The file's name; where another file has the same, its path below `files/`. Unique in the corpus folder."""
     path: str
     """Relative to the corpus folder, with forward slashes."""
+    corpus: str
+    """The name given to the corpus it is from; where there is one corpus without a name, the registered one."""
     speaker: str
     gender: str
     text: str
@@ -58,7 +109,7 @@ class Manifest(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 
     corpus: str
-    """Registered name of the corpus whose naming the files follow."""
+    """Registered name of the corpus whose naming the files follow; of several, their names with commas between."""
     source: str
     """Where it was first fetched from."""
     clips: tuple[Clip, ...]
@@ -70,30 +121,36 @@ class Manifest(pydantic.BaseModel):
         return fingerprint(self.model_dump(exclude={"source"}))
 
 
-def prepare(folder: Path, source: str, report: Reporter) -> Manifest:
+def prepare(folder: Path, source: str, report: Reporter, parts: Sequence[Part] = WHOLE) -> Manifest:
     """Reads every audio file of a corpus folder and writes its manifest.
 
     Args:
         folder: The corpus folder.
         source: Where it came from, for reports.
         report: Told of each file.
+        parts: The corpora in it.
 
     Raises:
-        CorpusError: If the files are no known corpus, or two share a name.
+        CorpusError: If the files are no known corpus, one comes twice, or a label is mapped that there is not.
         AudioError: If a file cannot be decoded, holds no samples, NaN or silence.
     """
-    paths = sorted(path.relative_to(folder).as_posix() for path in _audio_files(folder / AUDIO_FOLDER))
-    corpus, utterances = identify(paths)
-    repeated = [name for name, count in Counter(Path(path).name for path in paths).items() if count > 1]
-    if repeated:
-        raise CorpusError(f"expected each file name once, {repeated[0]!r} comes in several folders")
+    schemes, found = [], list[tuple[str, str, Utterance]]()
+    for part in parts:
+        scheme, utterances = _identify(folder, part)
+        schemes.append(scheme)
+        found += [(path, part.name or scheme, utterance) for path, utterance in utterances.items()]
+    if not found:
+        raise CorpusError("expected recordings, the mapping of the labels leaves out all of them")
+    paths = [path for path, _, _ in found]
+    names = clip_names(paths)
     clips = []
     read = ordered_map(partial(_inspect, folder), paths)
-    for path, utterance, (recording, digest) in zip(paths, utterances, read, strict=True):
+    for (path, corpus, utterance), (recording, digest) in zip(found, read, strict=True):
         clips.append(
             Clip(
-                name=Path(path).name,
+                name=names[path],
                 path=path,
+                corpus=corpus,
                 speaker=utterance.speaker,
                 gender=utterance.gender,
                 text=utterance.text,
@@ -106,9 +163,44 @@ def prepare(folder: Path, source: str, report: Reporter) -> Manifest:
             )
         )
         report(Progress("prepare", len(clips), len(paths), "clips"))
-    manifest = Manifest(corpus=corpus, source=source, clips=tuple(sorted(clips, key=lambda clip: clip.name)))
+    ordered = tuple(sorted(clips, key=lambda clip: clip.name))
+    manifest = Manifest(corpus=", ".join(dict.fromkeys(schemes)), source=source, clips=ordered)
     write_json(folder / MANIFEST, manifest.model_dump())
     return manifest
+
+
+def _identify(folder: Path, part: Part) -> tuple[str, dict[str, Utterance]]:
+    """The scheme of a part, and the utterance of each path that is to be learnt, relative to the corpus folder."""
+    here = audio_files(part.folder(folder))
+    try:
+        scheme, utterances = identify(part.folder(folder), here)
+        part.check_labels([utterance.emotion for utterance in utterances])
+    except CorpusError as error:
+        raise CorpusError(f"{part.name}: {error}" if part.name else str(error)) from None
+    repeated = repeated_names(here) if CORPORA.get(scheme).names_are_unique else []
+    if repeated:
+        raise CorpusError(f"expected each file name once, {repeated[0]!r} comes in several folders")
+    prefix = part.folder(Path()).as_posix()
+    adapted = {f"{prefix}/{path}": part.adapt(utterance) for path, utterance in zip(here, utterances, strict=True)}
+    return scheme, {path: utterance for path, utterance in adapted.items() if utterance is not None}
+
+
+def repeated_names(paths: Sequence[str]) -> list[str]:
+    """Names of files that several paths have."""
+    return [name for name, count in Counter(Path(path).name for path in paths).items() if count > 1]
+
+
+def clip_names(paths: Sequence[str]) -> dict[str, str]:
+    """The name of each clip: its file's, or where several have that, its path below `files/`.
+
+    Args:
+        paths: Relative to the corpus folder.
+    """
+    repeated = set(repeated_names(paths))
+    return {
+        path: path.removeprefix(f"{AUDIO_FOLDER}/") if Path(path).name in repeated else Path(path).name
+        for path in paths
+    }
 
 
 def load_manifest(folder: Path) -> Manifest:
@@ -149,11 +241,14 @@ def _digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _audio_files(folder: Path) -> Iterator[Path]:
+def audio_files(folder: Path) -> list[str]:
+    """The paths of all recordings below a folder, relative to it, sorted."""
+    found = []
     for path in folder.rglob("*"):
         parts = path.relative_to(folder).parts
         # macOS packs a shadow of each file into __MACOSX/._name.
         if any(part.startswith(".") or part == "__MACOSX" for part in parts):
             continue
         if path.suffix.lower() in audio.SUFFIXES and path.is_file():
-            yield path
+            found.append("/".join(parts))
+    return sorted(found)

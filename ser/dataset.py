@@ -1,10 +1,10 @@
-"""`Dataset`: a corpus in a folder of yours, from the zip to the features, one stage at a time.
+"""`Dataset`: one corpus or several in a folder of yours, from the zip to the features, one stage at a time.
 
 Stages build on each other and run what they need; each keeps its result under `data_path` and does nothing
 when the result is there and its inputs have not changed:
 
-    <data_path>/download/<source>/    the zip, and what it is
-    <data_path>/corpus/<zip's sha>/   the audio files and corpus.json
+    <data_path>/download/<source>/    a zip, or a corpora file, and what it is
+    <data_path>/corpus/<content>/     the audio files and corpus.json
     <data_path>/features/<config>/    feature rows, sample table, front-end
 """
 
@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,8 @@ from ser.access import Access
 from ser.archive import Limits
 from ser.audio import Samples
 from ser.config import parse
-from ser.corpus_folder import AUDIO_FOLDER, Clip, Manifest
+from ser.corpus_folder import MANIFEST_FORMAT, Clip, Manifest, Part
+from ser.corpus_set import MAX_BYTES, Member, is_corpora_file, read_members
 from ser.feature_set import FeatureSet
 from ser.files import (
     STAMP,
@@ -41,7 +42,7 @@ from ser.files import partial as partial_path
 from ser.frontend import FrontEnd
 from ser.progress import Reporter, silent
 from ser.request import DownloadConfig, FeatureConfig
-from ser.sources import open_source
+from ser.sources import Source, open_source
 from ser.steps.feature_extraction import (
     extract_features,
     feature_identity,
@@ -52,11 +53,12 @@ from ser.steps.feature_extraction import (
 from ser.stores import Store, cache_folder, files_of, is_address, local_path
 
 ARCHIVE = "corpus.zip"
+CORPORA_FILE = "corpora.yaml"
 _FACTS = "download.json"
 
 
 class Dataset:
-    """A corpus and its features.
+    """A corpus, or several as one, and the features.
 
     Example:
         >>> dataset = Dataset("data", "embedded:")  # doctest: +SKIP
@@ -81,9 +83,10 @@ class Dataset:
         Args:
             data_path: Folder that everything is kept in; made when it is needed. Of an address in an object store, as
                 `s3://bucket/data`, the zip and the features are kept there, and everything in a local cache.
-            remote_url: Where the corpus zip resides: http(s)://, file://, a path, or `embedded:`.
-            limits: Sizes allowed.
-            access: Addresses allowed; by default all.
+            remote_url: Where the corpus resides, as a zip or a folder: http(s)://, file://, a path, or `embedded:`; or
+                where the corpora file resides that names several (`ser.corpus_set`).
+            limits: Sizes allowed, of all corpora together.
+            access: Addresses allowed, those in a corpora file too; by default all.
             report: Told of the progress of each stage.
 
         Raises:
@@ -95,30 +98,29 @@ class Dataset:
         self.data_path = cache_folder(config.data_path) if self._store else local_path(config.data_path)
         self.remote_url = config.remote_url
         self._up_to_date: set[str] = set()
+        self._access = access
         self._source = open_source(remote_url, access)
         self._limits = limits or Limits()
         self._report = report
         self._config = FeatureConfig()
 
-    def download(self, *, force: bool = False) -> Path:
-        """Fetches the zip and checks that it can be unpacked safely.
+    def download(self, *, force: bool = False) -> tuple[Path, ...]:
+        """Fetches the zip of each corpus and checks that it can be unpacked safely.
 
         Returns:
-            The zip's path.
+            The path of each zip: one, or as many as a corpora file names.
 
         Raises:
-            DownloadError: If it cannot be had whole.
+            ConfigError: If a corpora file is none.
+            ForbiddenError: If it names an address that is not allowed.
+            DownloadError: If something cannot be had whole.
             ArchiveError: If it is no zip, or one that must not be unpacked.
             LimitError: If it is too large.
         """
-        identity = self._source.identity()
-        name = f"download/{fingerprint(identity)[:16]}"
-        with self._kept(name, identity, force=force) as folder:
-            make_folder(folder, identity, self._fetch, force=force)
-        return folder / ARCHIVE
+        return tuple(path for _, path in self._zips(force=force))
 
     def extract(self, *, force: bool = False) -> Path:
-        """Unpacks the zip.
+        """Unpacks the zips.
 
         Returns:
             The corpus folder.
@@ -126,24 +128,32 @@ class Dataset:
         Raises:
             ArchiveError: If a member is damaged.
         """
-        path = self.download()
-        digest = str(read_json(path.parent / _FACTS)["sha256"])
-        folder = self.data_path / "corpus" / digest[:16]
-        make_folder(folder, {"zip_sha256": digest}, partial(self._unpack, path), force=force)
+        zips = self._zips()
+        content = [
+            {"name": part.name, "labels": dict(part.labels), "zip_sha256": read_json(path.parent / _FACTS)["sha256"]}
+            for part, path in zips
+        ]
+        made_from = {"format": MANIFEST_FORMAT, "corpora": content}
+        folder = self.data_path / "corpus" / fingerprint(made_from)[:16]
+        make_folder(folder, made_from, partial(self._unpack, zips), force=force)
         return folder
 
     def prepare(self, *, force: bool = False) -> Manifest:
         """Decodes every audio file once, to find what is wrong with it, and writes the manifest.
 
         Raises:
-            CorpusError: If the files are no known corpus.
+            CorpusError: If the files are no known corpus, or a label is mapped that there is not.
             AudioError: If a file cannot be used.
         """
         folder = self.extract()
         with exclusive(folder):
             if force or not (folder / corpus_folder.MANIFEST).exists():
-                return corpus_folder.prepare(folder, self._source.description, self._report)
+                return corpus_folder.prepare(folder, self._source.description, self._report, self.parts())
             return corpus_folder.load_manifest(folder)
+
+    def parts(self) -> tuple[Part, ...]:
+        """The corpora in the corpus folder; fetches a corpora file first, where it is missing."""
+        return tuple(member.part for member in self._members())
 
     def load(
         self, split_at: str | int = "min", normalize: bool = True, *, force: bool = False
@@ -232,15 +242,43 @@ class Dataset:
             there.upload(files_of(folder), last=STAMP)
         self._up_to_date.add(name)
 
-    def _fetch(self, folder: Path) -> None:
+    def _members(self, *, force: bool = False) -> tuple[Member, ...]:
+        """The corpora; of a corpora file, which is fetched first, those that it names."""
+        if not is_corpora_file(self.remote_url):
+            return (Member(Part(), self._source),)
+        identity = {**self._source.identity(), "corpora_file": True}
+        name = f"download/{fingerprint(identity)[:16]}"
+        with self._kept(name, identity, force=force) as folder:
+            make_folder(folder, identity, self._fetch_corpora_file, force=force)
+        return read_members((folder / CORPORA_FILE).read_bytes(), self.remote_url, self._access)
+
+    def _zips(self, *, force: bool = False) -> list[tuple[Part, Path]]:
+        """Each corpus and its zip, fetched where it is missing."""
+        found, left = [], self._limits.max_download_bytes
+        for member in self._members(force=force):
+            identity = member.source.identity()
+            name = f"download/{fingerprint(identity)[:16]}"
+            with self._kept(name, identity, force=force) as folder:
+                make_folder(folder, identity, partial(self._fetch, member.source, left), force=force)
+            found.append((member.part, folder / ARCHIVE))
+            left -= found[-1][1].stat().st_size
+        return found
+
+    def _fetch_corpora_file(self, folder: Path) -> None:
+        self._source.fetch(folder / CORPORA_FILE, max_bytes=MAX_BYTES, report=self._report)
+        read_members((folder / CORPORA_FILE).read_bytes(), self.remote_url, self._access)  # a wrong one is not kept
+
+    def _fetch(self, source: Source, max_bytes: int, folder: Path) -> None:
         path = folder / ARCHIVE
-        self._source.fetch(path, max_bytes=self._limits.max_download_bytes, report=self._report)
-        archive.check(path, self._limits, name=self._source.description)
+        source.fetch(path, max_bytes=max_bytes, report=self._report)
+        archive.check(path, self._limits, name=source.description)
         write_json(
             folder / _FACTS,
-            {"source": self._source.description, "sha256": sha256(path), "bytes": path.stat().st_size},
+            {"source": source.description, "sha256": sha256(path), "bytes": path.stat().st_size},
         )
 
-    def _unpack(self, path: Path, folder: Path) -> None:
-        (folder / AUDIO_FOLDER).mkdir()
-        archive.unpack(path, folder / AUDIO_FOLDER, self._limits, self._report)
+    def _unpack(self, zips: Sequence[tuple[Part, Path]], folder: Path) -> None:
+        left = self._limits
+        for part, path in zips:
+            part.folder(folder).mkdir(parents=True)
+            left = archive.unpack(path, part.folder(folder), left, self._report)

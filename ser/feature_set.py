@@ -32,6 +32,8 @@ class Sample:
     seconds: float
     pieces: int
     """How many rows of features it has."""
+    corpus: str = ""
+    """Which of the corpora it is from; see `Clip.corpus`."""
 
     @property
     def about(self) -> About:

@@ -39,7 +39,8 @@ class DownloadConfig(Config):
     data_path: NonEmpty
     """Folder that the data is saved into."""
     remote_url: NonEmpty
-    """Where the corpus zip resides: http(s)://, file://, a path, or `embedded:` for the synthetic corpus."""
+    """Where the corpus resides, a zip, a folder or a corpora file: http(s)://, file://, a path, or `embedded:` for the
+    synthetic corpus."""
     dataset_force: Flag = False
     """Redo every stage of the dataset though its result is there."""
 

@@ -1,4 +1,4 @@
-"""Where a corpus zip comes from: an HTTP address, a file, or the embedded synthesiser."""
+"""Where a corpus comes from, as a zip: an HTTP address, a file, a folder, or the embedded synthesiser."""
 
 from __future__ import annotations
 
@@ -14,12 +14,17 @@ from typing import Any
 
 import urllib3
 
+from ser import archive
 from ser.access import SCHEMES, Access
+from ser.audio import SUFFIXES
 from ser.errors import ConfigError, DownloadError, FieldViolation, LimitError
+from ser.files import fingerprint
 from ser.progress import Progress, Reporter
+from ser.stores import files_of
 
 EMBEDDED_CLIPS = 300
 """Clips of the embedded corpus when `embedded:` says nothing else."""
+_TABLE_SUFFIXES = (".csv", ".yaml")
 _CHUNK_BYTES = 1 << 20
 _TIMEOUT = urllib3.Timeout(connect=15.0, read=60.0)
 _RETRY = urllib3.Retry(total=5, connect=3, read=2, status=3, backoff_factor=0.5, status_forcelist=(429, 502, 503, 504))
@@ -59,8 +64,8 @@ def open_source(remote_url: str, access: Access | None = None) -> Source:
     """The source that an address names.
 
     Args:
-        remote_url: `http://` or `https://`, `file://`, a path, or `embedded:` optionally followed by
-            `?clips=N&seed=S`.
+        remote_url: `http://` or `https://`, `file://`, a path of a file or folder, or `embedded:` optionally followed
+            by `?clips=N&seed=S`.
         access: What may be fetched, by default everything.
 
     Raises:
@@ -81,17 +86,21 @@ def open_source(remote_url: str, access: Access | None = None) -> Source:
                 raise _refused(remote_url, "a host behind the scheme")
             return HttpSource(remote_url, access)
         case "file":
-            return FileSource(Path(urllib.parse.unquote(parts.path)))
+            return _local(Path(urllib.parse.unquote(parts.path)))
         case "embedded":
             return _embedded(remote_url, parts.query)
         case "":
-            return FileSource(Path(remote_url).expanduser())
+            return _local(Path(remote_url).expanduser())
         case _:
             raise _refused(remote_url, "http://, https://, file://, a path, or embedded:")
 
 
 def _refused(remote_url: str, expected: str) -> ConfigError:
     return ConfigError([FieldViolation("remote_url", f"expected {expected}, got {remote_url!r}")])
+
+
+def _local(path: Path) -> FileSource | FolderSource:
+    return FolderSource(path) if path.is_dir() else FileSource(path)
 
 
 def _embedded(remote_url: str, query: str) -> EmbeddedSource:
@@ -184,8 +193,7 @@ class FileSource(Source):
             DownloadError: If there is no such file.
         """
         if not self.path.is_file():
-            kind = "it is a folder" if self.path.is_dir() else "there is no such file"
-            raise DownloadError(f"{self.path}: expected a corpus zip, {kind}")
+            raise DownloadError(f"{self.path}: expected a corpus as a zip or a folder, there is no such file")
         status = self.path.stat()
         return {"file": str(self.path.resolve()), "size": status.st_size, "modified_ns": status.st_mtime_ns}
 
@@ -196,6 +204,36 @@ class FileSource(Source):
             raise LimitError(f"{self.path}: expected at most {max_bytes} bytes, got {size}")
         shutil.copyfile(self.path, path)
         report(Progress("download", size, size, "bytes"))
+
+
+@dataclass(frozen=True)
+class FolderSource(Source):
+    """A folder on this machine: its recordings, and the tables that may describe them."""
+
+    path: Path
+
+    @property
+    def description(self) -> str:
+        """See `Source.description`."""
+        return self.path.resolve().name or "/"
+
+    def identity(self) -> dict[str, Any]:
+        """See `Source.identity`: names, sizes and times of all files."""
+        states = {name: path.stat() for name, path in self._files().items()}
+        listing = [(name, state.st_size, state.st_mtime_ns) for name, state in sorted(states.items())]
+        return {"folder": str(self.path.resolve()), "files": fingerprint(listing)}
+
+    def fetch(self, path: Path, *, max_bytes: int, report: Reporter) -> None:
+        """See `Source.fetch`."""
+        files = self._files()
+        size = sum(file.stat().st_size for file in files.values())
+        if size > max_bytes:
+            raise LimitError(f"{self.path}: expected at most {max_bytes} bytes, got {size}")
+        archive.pack(files, path, report)
+
+    def _files(self) -> dict[str, Path]:
+        wanted = {*SUFFIXES, *_TABLE_SUFFIXES}
+        return {name: path for name, path in files_of(self.path).items() if path.suffix.lower() in wanted}
 
 
 @dataclass(frozen=True)

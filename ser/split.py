@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from ser.corpora import UNKNOWN
 from ser.errors import CorpusError
 from ser.feature_set import Sample
 
@@ -130,7 +131,7 @@ def _text(sample: Sample) -> str:
 
 
 def _corpus(sample: Sample) -> str:
-    return str(getattr(sample, "corpus", ""))
+    return sample.corpus
 
 
 def _dealt(samples: Sequence[Sample], count: int, random_state: int) -> Mapping[str, Sequence[str]]:
@@ -151,9 +152,10 @@ def _leaving_out(samples: Sequence[Sample], traits: Mapping[str, Callable[[Sampl
     """A fold for each combination of traits that occurs: tested is what has all of them, learnt what has none."""
     _by_emotion(samples)
     for trait, of in traits.items():
-        if unknown := [sample.name for sample in samples if not of(sample)]:
+        if unknown := [sample.name for sample in samples if of(sample) in ("", UNKNOWN)]:
             raise CorpusError(
-                f"expected the {trait} of every recording, it is not known of {len(unknown)}, as {unknown[0]}"
+                f"expected the {trait} of every recording, it is not known of {len(unknown)} of {len(samples)}, as "
+                f"{unknown[0]}; a labels.csv with a column {trait} can tell it"
             )
         if len(values := sorted({of(sample) for sample in samples})) < 2:
             raise CorpusError(f"expected recordings of at least two values of {trait}, got {', '.join(values)} alone")

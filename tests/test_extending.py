@@ -39,4 +39,5 @@ def test_the_files_of_the_documentation_are_all_that_it_takes(corpus_zip: Path, 
     )
     assert answer["model_id"].startswith("KerasDeepClassifier-")
     json.loads(run("-m", "ser", "predict", "--json", "--sample-name", answer["test_samples"][0]))
-    assert "SAVEE" in run("-c", "from ser.corpora import CORPORA; print(CORPORA.names())")
+    known = "from ser.corpora import CORPORA; print(CORPORA.get('Rehearsals')().parse('x/anna_t3_relief_2.wav'))"
+    assert "speaker='anna', gender='female', text='t3', emotion='relief'" in run("-c", known)

@@ -28,7 +28,7 @@ RequestFile = Annotated[
 ]
 RemoteUrl = Annotated[
     str | None,
-    typer.Option(help="Corpus zip: URL, path, or embedded: [default: embedded:]", show_default=False),
+    typer.Option(help="Zip, folder or corpora file: URL, path, or embedded: [default: embedded:]", show_default=False),
 ]
 DataPath = Annotated[str | None, typer.Option(help="Folder the data is saved into [default: data]")]
 ModelSavePath = Annotated[str | None, typer.Option(help="Folder the model is saved into [default: models]")]

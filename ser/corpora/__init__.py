@@ -1,8 +1,8 @@
-"""Corpora: how a corpus names its files, and what the names say.
+"""Corpora: how a corpus names or describes its files, and what that says of each.
 
-Each module here is one corpus; adding a module adds a corpus.
+Each module with a class in `CORPORA` is one corpus, or one kind of manifest; adding a module adds a corpus.
 """
 
-from ser.corpora.base import CORPORA, Corpus, Utterance
+from ser.corpora.base import CORPORA, UNKNOWN, Corpus, Utterance
 
-__all__ = ["CORPORA", "Corpus", "Utterance"]
+__all__ = ["CORPORA", "UNKNOWN", "Corpus", "Utterance"]

@@ -242,7 +242,7 @@ def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:
 
 def _sample(clip: Clip, frontend: FrontEnd) -> Sample:
     pieces = num_pieces(clip.num_samples, frontend.piece_samples)
-    return Sample(clip.name, clip.speaker, clip.gender, clip.text, clip.emotion, clip.seconds, pieces)
+    return Sample(clip.name, clip.speaker, clip.gender, clip.text, clip.emotion, clip.seconds, pieces, clip.corpus)
 
 
 def _transform(

@@ -144,3 +144,14 @@ def test_a_host_that_is_not_there_is_unavailable(tmp_path: Path) -> None:
         answer = client.post("/train", json=Setting(server, None, settings).order())
         assert answer.status_code == 503
         assert "http://127.0.0.1:9" in answer.json()["message"]
+
+
+def test_a_corpora_file_is_not_handed_to_kubeflow(tmp_path: Path) -> None:
+    # Its steps do not know what this server must not fetch.
+    settings = {"training_backend": "kubeflow", "kubeflow_host": "http://127.0.0.1:9", "allowed_hosts": "127.0.0.1"}
+    with serve(tmp_path / "server", **settings) as server, server.client() as client:
+        answer = client.post("/train", json=server.request(remote_url="http://127.0.0.1:9/corpora.yaml"))
+        assert answer.status_code == 400
+        assert answer.json()["message"].startswith(
+            "remote_url: expected a zip: this server hands trainings to Kubeflow"
+        )

@@ -20,6 +20,7 @@ import httpx
 import pytest
 from google.protobuf import json_format
 
+from ser.synthesis import synthesise_corpus
 from ser_api.v1 import ser_pb2
 from tests.inference_server.harness import Server, serve
 from tests.signals import tone, wav
@@ -185,6 +186,19 @@ def test_a_source_that_does_not_serve_says_which(tmp_path: Path) -> None:
                         json_format.ParseDict(server.request(remote_url=f"{url}/{name}"), ser_pb2.TrainRequest())
                     )
                 assert failed.value.details() == answer.json()["message"]  # type: ignore[attr-defined]
+
+
+def test_what_a_server_may_fetch_counts_inside_a_corpora_file(tmp_path: Path) -> None:
+    synthesise_corpus(tmp_path / "good.zip", clips=14)
+    with files_of(tmp_path) as url, serve(tmp_path / "server", allowed_hosts="127.0.0.1") as server:
+        for number, inside in enumerate(("good.zip", "http://localhost:9/x.zip", "file:///etc/passwd", "/etc/passwd")):
+            entries = [{"name": "a", "url": "good.zip"}, {"name": "b", "url": inside}]
+            (tmp_path / f"{number}.yaml").write_text(json.dumps({"corpora": entries}))
+            with server.client() as client:
+                answer = client.post("/train", json=server.request(remote_url=f"{url}/{number}.yaml"))
+            # A path in a file of another host is a path of that host.
+            expected = {"good.zip": 200, "/etc/passwd": 400}.get(inside, 403)
+            assert answer.status_code == expected, answer.text
 
 
 def test_the_queue_is_bounded(tmp_path: Path) -> None:

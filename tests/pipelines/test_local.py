@@ -83,7 +83,8 @@ def test_kubeflow_s_page_gets_a_confusion_matrix_and_a_roc(finished: tuple[Path,
 def test_a_failing_step_ends_in_its_own_line_and_saves_nothing(tmp_path: Path) -> None:
     ended = run(tmp_path, "--remote-url", "nowhere.zip")
     assert ended.returncode == 4
-    assert ended.stderr.splitlines()[-1] == "ser: nowhere.zip: expected a corpus zip, there is no such file"
+    expected = "ser: nowhere.zip: expected a corpus as a zip or a folder, there is no such file"
+    assert ended.stderr.splitlines()[-1] == expected
     assert "Traceback" not in ended.stderr
     assert list_models(tmp_path / "models") == []
 

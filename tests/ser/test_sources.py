@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import socket
 import threading
+import zipfile
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -153,10 +155,26 @@ def test_a_changed_file_is_another_source(tmp_path: Path) -> None:
     assert FileSource(source).identity() != before
 
 
-@pytest.mark.parametrize(("path", "reason"), [("nothing.zip", "there is no such file"), (".", "it is a folder")])
-def test_a_file_that_is_not_there_is_named(tmp_path: Path, path: str, reason: str) -> None:
-    with pytest.raises(DownloadError, match=f"expected a corpus zip, {reason}"):
-        fetch(str(tmp_path / path), tmp_path)
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DownloadError, match="nothing.zip: expected a corpus as a zip or a folder, there is no such"):
+        fetch(str(tmp_path / "nothing.zip"), tmp_path)
+
+
+def test_a_folder_is_packed_with_its_recordings_and_tables(tmp_path: Path) -> None:
+    folder = tmp_path / "corpus"
+    for name in ("a/1.wav", "a/2.FLAC", "labels.csv", "db.yaml", "a/notes.txt", ".hidden/3.wav"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(name)
+    packed = fetch(str(folder), tmp_path)
+    with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+        assert archive.namelist() == ["a/1.wav", "a/2.FLAC", "db.yaml", "labels.csv"]
+        assert archive.read("a/1.wav") == b"a/1.wav"
+    assert fetch(folder.as_uri(), tmp_path) == packed
+    with pytest.raises(LimitError, match="expected at most 10 bytes"):
+        fetch(str(folder), tmp_path, max_bytes=10)
+    before = open_source(str(folder)).identity()
+    (folder / "a/1.wav").write_text("other")
+    assert open_source(str(folder)).identity() != before
 
 
 def test_the_embedded_corpus_has_a_size_and_a_seed() -> None:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pytest
 
@@ -73,12 +73,7 @@ GRID = [
 """Three speakers, each of whom says two texts with two emotions."""
 
 
-@dataclass(frozen=True)
-class SampleOfCorpus(Sample):
-    corpus: str
-
-
-OF_TWO_CORPORA = [SampleOfCorpus(**vars(sample), corpus="AB"[sample.speaker == "s3"]) for sample in GRID]
+OF_TWO_CORPORA = [replace(sample, corpus="AB"[sample.speaker == "s3"]) for sample in GRID]
 
 
 def test_a_corpus_is_left_out() -> None:
@@ -152,8 +147,8 @@ ONE_SIDED = [*GRID, replace(GRID[0], name="x.wav", emotion="fear")]
         (only(text="t1"), Protocol.LOTO, "at least two values of text, got t1 alone"),
         (only(text="t1"), Protocol.LOLO, "at least two values of text, got t1 alone"),
         (only(speaker="s1"), Protocol.LOLO, "at least two values of speaker, got s1 alone"),
-        (GRID, Protocol.LOCO, "corpus of every recording, it is not known of 12, as s1t1anger.wav"),
-        (NAMELESS, Protocol.LOSO, "speaker of every recording, it is not known of 1, as x.wav"),
+        (GRID, Protocol.LOCO, "corpus of every recording, it is not known of 12 of 12, as s1t1anger.wav"),
+        (NAMELESS, Protocol.LOSO, "speaker of every recording, it is not known of),
         (ONE_SIDED, Protocol.LOSO, "speaker s1: expected .*every emotion to learn from, .*there are none of fear"),
         (ONE_SIDED, Protocol.LOLO, "speaker s1, text t1: .*there are none of fear"),
         (only(emotion="anger"), Protocol.LOSO, "two emotions, got anger"),
@@ -164,3 +159,9 @@ ONE_SIDED = [*GRID, replace(GRID[0], name="x.wav", emotion="fear")]
 def test_a_protocol_that_cannot_be_had_is_told(corpus: list[Sample], protocol: Protocol, message: str) -> None:
     with pytest.raises(CorpusError, match=message):
         folds(corpus, protocol)
+
+
+def test_no_speaker_is_left_out_where_speakers_are_unknown() -> None:
+    corpus = [replace(sample, speaker=speaker) for sample in samples({"a": 2, "b": 2}) for speaker in ("x", "unknown")]
+    with pytest.raises(CorpusError, match="not known of 4 of 8, as a0.wav; a labels.csv with a column speaker"):
+        folds(corpus, Protocol.LOSO)
