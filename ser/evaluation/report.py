@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 REPORT_HTML = "report.html"
 METRICS_JSON = "metrics.json"
-PICTURES = ("confusion_matrix.png", "roc.png", "classes.png", "learning_curves.png", "groups.png")
+PICTURES = ("confusion_matrix.png", "roc.png", "classes.png", "reliability.png", "learning_curves.png", "groups.png")
 """Files of a report's folder, beside the page and the figures."""
 
 
@@ -52,7 +52,7 @@ class Picture:
 
 
 def write_report(folder: Path, evaluation: Evaluation, facts: ReportFacts) -> None:
-    """Writes report.html, metrics.json and five PNGs.
+    """Writes report.html, metrics.json and six PNGs.
 
     The page needs no network and no script: pictures and style are inside.
 
@@ -80,6 +80,7 @@ def _figures(evaluation: Evaluation, facts: ReportFacts) -> dict[str, Figure]:
         plots.confusion_matrix(evaluation),
         plots.roc(evaluation),
         plots.classes(evaluation),
+        plots.reliability(evaluation),
         plots.learning_curves(facts.history),
         plots.groups(evaluation),
     )
