@@ -6,16 +6,19 @@ import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from ser import audio
 from ser.bundle import Bundle
-from ser.errors import NotFoundError
+from ser.errors import ConfigError, FieldViolation, NotFoundError
 from ser.features import About
 from ser.model_store import find_bundle
+
+UNCERTAIN = "uncertain"
+"""The prediction of a recording whose most probable label is less probable than was asked for."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class Prediction:
     sample_name: str
     """The file's name."""
     prediction: str
-    """The most probable label."""
+    """The most probable label, or `UNCERTAIN`."""
     probabilities: dict[str, float]
     """Label to probability: the mean over the pieces."""
     pieces: tuple[Piece, ...]
@@ -43,6 +46,19 @@ class Prediction:
     """The label, where it is known."""
     unknown: tuple[str, ...] = ()
     """Which of speaker, gender and text the model would use and did not know: their features were zero."""
+
+    def or_uncertain(self, threshold: float) -> Self:
+        """This, or `UNCERTAIN` in place of the label where the most probable one has less than a threshold.
+
+        Args:
+            threshold: 0 to 1; 0 is never uncertain.
+
+        Raises:
+            ConfigError: If it is something else.
+        """
+        if not 0 <= threshold <= 1:
+            raise ConfigError([FieldViolation("threshold", f"expected 0 to 1, got {threshold:g}")])
+        return replace(self, prediction=UNCERTAIN) if max(self.probabilities.values()) < threshold else self
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON object; an unknown ground truth is left out, and an empty `unknown`."""
@@ -85,6 +101,7 @@ class Predictor:
         *,
         about: About | None = None,
         name: str | None = None,
+        threshold: float = 0.0,
         max_seconds: float = audio.MAX_SECONDS,
     ) -> Prediction:
         """Predicts a recording.
@@ -93,9 +110,12 @@ class Predictor:
             recording: A file's path, or the bytes of one: WAV, FLAC, OGG or MP3, any rate and channels.
             about: Who speaks and what is said, for models that use it; unknown values count as nothing known.
             name: What to call it, by default the file's name.
+            threshold: Least probability of an answer, 0 to 1; where the most probable label has less, the prediction is
+                `UNCERTAIN`.
             max_seconds: Longest recording taken, in seconds.
 
         Raises:
+            ConfigError: If the threshold is not from 0 to 1.
             NotFoundError: If there is no such file.
             AudioError: If it cannot be decoded, or holds nothing to analyse.
             LimitError: If it is longer than `max_seconds`.
@@ -106,7 +126,7 @@ class Predictor:
         else:
             name = name or Path(recording).name
             samples = audio.read(Path(recording), max_seconds=max_seconds).samples
-        return self.predict_samples(samples, about=about or About(), name=name)
+        return self.predict_samples(samples, about=about or About(), name=name).or_uncertain(threshold)
 
     def predict_samples(self, samples: audio.Samples, *, about: About, name: str) -> Prediction:
         """Predicts what is decoded already.
@@ -121,11 +141,16 @@ class Predictor:
         prediction = self._prediction(name, rows, len(samples) / audio.SAMPLE_RATE_HZ)
         return replace(prediction, unknown=frontend.unknown(about))
 
-    def predict_sample(self, sample_name: str) -> Prediction:
+    def predict_sample(self, sample_name: str, *, threshold: float = 0.0) -> Prediction:
         """Predicts one of the recordings that were held out of training.
+
+        Args:
+            sample_name: Which.
+            threshold: See `predict`.
 
         Raises:
             NotFoundError: If it is not one of them.
+            ConfigError: If the threshold is not from 0 to 1.
         """
         validation = self.bundle.validation
         found = next((sample for sample in validation.samples if sample.name == sample_name), None)
@@ -136,7 +161,7 @@ class Predictor:
                 f"as {', '.join(held_out[:3])}"
             )
         rows = validation.select([sample_name]).rows
-        return self._prediction(sample_name, rows, found.seconds, found.emotion)
+        return self._prediction(sample_name, rows, found.seconds, found.emotion).or_uncertain(threshold)
 
     def _prediction(
         self, name: str, rows: npt.NDArray[np.float32], seconds: float, ground_truth: str | None = None
