@@ -106,19 +106,21 @@ class SpeechEmotionRecognition:
     async def Predict(self, request: ser_pb2.PredictRequest, call: Call) -> ser_pb2.PredictResponse:  # noqa: N802
         """See the proto."""
         _check_one_of(request)
+        threshold = _threshold(request)
         predictor = await self._predictor(request)
         call.facts["model_id"] = request.model_id
         if request.sample_name:
-            return convert.predict_response(predictor.predict_sample(request.sample_name), predictor.bundle)
+            of_sample = predictor.predict_sample(request.sample_name, threshold=threshold)
+            return convert.predict_response(of_sample, predictor.bundle)
         if request.audio:
             prediction = (await self._predict([_clip_of(request)], ["audio"], predictor, call))[0]
-            return convert.predict_response(prediction, predictor.bundle)
+            return convert.predict_response(prediction.or_uncertain(threshold), predictor.bundle)
         if len(request.clips) > self._settings.max_clips:
             limit = self._settings.max_clips
             raise LimitError(f"clips: expected at most {limit} in one call (SER_MAX_CLIPS), got {len(request.clips)}")
         fields = [f"clips[{number}].audio" for number in range(len(request.clips))]
         predictions = await self._predict(list(request.clips), fields, predictor, call)
-        return convert.predict_response_of_clips(predictions, predictor.bundle)
+        return convert.predict_response_of_clips([one.or_uncertain(threshold) for one in predictions], predictor.bundle)
 
     async def StreamPredict(  # noqa: N802
         self, requests: AsyncIterator[ser_pb2.StreamPredictRequest], call: Call
@@ -283,6 +285,12 @@ def _check_one_of(request: ser_pb2.PredictRequest) -> None:
     about = [name for name in ("speaker", "gender", "text") if getattr(request, name)]
     if about and given != ["audio"]:
         raise _wrong(about[0], f"expected only with audio, came with {given[0]}")
+
+
+def _threshold(request: ser_pb2.PredictRequest) -> float:
+    if not 0 <= request.uncertain_below <= 1:
+        raise _wrong("uncertain_below", f"expected 0 to 1, got {request.uncertain_below:g}")
+    return request.uncertain_below
 
 
 def _given(value: str, field: str) -> str:

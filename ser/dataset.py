@@ -213,6 +213,21 @@ class Dataset:
             extract_features(self.extract(), folder, self._config, force=force, report=self._report)
         return folder
 
+    def features_of(self, request: FeatureConfig, *, force: bool = False) -> Path:
+        """All stages with the settings of a request.
+
+        Args:
+            request: How clips are loaded, and the methods.
+            force: Do every stage again.
+
+        Returns:
+            The feature folder.
+        """
+        self.download(force=force)
+        self.extract(force=force)
+        self.load(request.dataset_load_split_at, request.dataset_load_normalize, force=force)
+        return self.feature_extract(request.dataset_feature_extract_methods, force=force)
+
     def get_features(self, *, force: bool = False) -> FeatureSet:
         """The features and labels of all clips, rows memory-mapped; computed first where they are missing."""
         return load_features(self.feature_extract(force=force))

@@ -6,17 +6,20 @@ import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from ser import audio
 from ser.bundle import Bundle
-from ser.errors import NotFoundError, UnsupportedError
+from ser.errors import ConfigError, FieldViolation, NotFoundError, UnsupportedError
 from ser.features import About
 from ser.model_store import find_bundle
 from ser.speakers import SpeakerStatistics
+
+UNCERTAIN = "uncertain"
+"""The prediction of a recording whose most probable label is less probable than was asked for."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class Prediction:
     sample_name: str
     """The file's name."""
     prediction: str
-    """The most probable label."""
+    """The most probable label, or `UNCERTAIN`."""
     probabilities: dict[str, float]
     """Label to probability: the mean over the pieces."""
     pieces: tuple[Piece, ...]
@@ -46,6 +49,19 @@ class Prediction:
     """Which of speaker, gender and text the model would use and did not know: their features were zero."""
     speaker_clips: int = 0
     """How many clips of the speaker the model adapted to; 0 if it did not."""
+
+    def or_uncertain(self, threshold: float) -> Self:
+        """This, or `UNCERTAIN` in place of the label where the most probable one has less than a threshold.
+
+        Args:
+            threshold: 0 to 1; 0 is never uncertain.
+
+        Raises:
+            ConfigError: If it is something else.
+        """
+        if not 0 <= threshold <= 1:
+            raise ConfigError([FieldViolation("threshold", f"expected 0 to 1, got {threshold:g}")])
+        return replace(self, prediction=UNCERTAIN) if max(self.probabilities.values()) < threshold else self
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON object; what is unknown, empty or 0 is left out."""
@@ -91,6 +107,7 @@ class Predictor:
         about: About | None = None,
         speaker: SpeakerStatistics | None = None,
         name: str | None = None,
+        threshold: float = 0.0,
         max_seconds: float = audio.MAX_SECONDS,
     ) -> Prediction:
         """Predicts a recording.
@@ -101,9 +118,12 @@ class Predictor:
             speaker: What is known of the speaker's voice, see `listen`; by default what the model knows of
                 `about.speaker`, if that is one it was trained on.
             name: What to call it, by default the file's name.
+            threshold: Least probability of an answer, 0 to 1; where the most probable label has less, the prediction is
+                `UNCERTAIN`.
             max_seconds: Longest recording taken, in seconds.
 
         Raises:
+            ConfigError: If the threshold is not from 0 to 1.
             NotFoundError: If there is no such file.
             AudioError: If it cannot be decoded, or holds nothing to analyse.
             LimitError: If it is longer than `max_seconds`.
@@ -114,7 +134,8 @@ class Predictor:
         else:
             name = name or Path(recording).name
             samples = audio.read(Path(recording), max_seconds=max_seconds).samples
-        return self.predict_samples(samples, about=about or About(), speaker=speaker, name=name)
+        prediction = self.predict_samples(samples, about=about or About(), speaker=speaker, name=name)
+        return prediction.or_uncertain(threshold)
 
     def predict_samples(
         self, samples: audio.Samples, *, about: About, name: str, speaker: SpeakerStatistics | None = None
@@ -149,11 +170,16 @@ class Predictor:
         rows = self.bundle.frontend.transform(samples, About())
         return self.bundle.frontend.statistics(rows, clips=1)
 
-    def predict_sample(self, sample_name: str) -> Prediction:
+    def predict_sample(self, sample_name: str, *, threshold: float = 0.0) -> Prediction:
         """Predicts one of the recordings that were held out of training.
+
+        Args:
+            sample_name: Which.
+            threshold: See `predict`.
 
         Raises:
             NotFoundError: If it is not one of them.
+            ConfigError: If the threshold is not from 0 to 1.
         """
         validation = self.bundle.validation
         found = next((sample for sample in validation.samples if sample.name == sample_name), None)
@@ -164,7 +190,8 @@ class Predictor:
                 f"as {', '.join(held_out[:3])}"
             )
         rows = validation.select([sample_name]).rows
-        return self._prediction(sample_name, rows, found.seconds, self._known(found.speaker), found.emotion)
+        known = self._known(found.speaker)
+        return self._prediction(sample_name, rows, found.seconds, known, found.emotion).or_uncertain(threshold)
 
     def _known(self, speaker: str | None) -> SpeakerStatistics | None:
         """Statistics of a speaker that the model was trained on."""

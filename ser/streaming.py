@@ -30,6 +30,8 @@ class StreamConfig(Config):
     """From the start of a window to that of the next."""
     silence_peak: Annotated[Real, Field(ge=0, le=1)] = 0.001
     """A window with no sample above this share of full scale is silence; -60 dB."""
+    uncertain_below: Annotated[Real, Field(ge=0, le=1)] = 0.0
+    """Least probability of an answer; where the most probable label has less, the prediction is "uncertain"."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ class StreamingPredictor:
         if np.abs(samples).max() <= self._config.silence_peak:
             return Window(*seconds, None)
         prediction = self._predictor.predict_samples(_resample(samples, rate_hz), about=self._about, name="stream")
-        return Window(*seconds, prediction)
+        return Window(*seconds, prediction.or_uncertain(self._config.uncertain_below))
 
 
 def _resample(samples: npt.NDArray[np.float32], rate_hz: float) -> npt.NDArray[np.float32]:

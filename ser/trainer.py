@@ -122,10 +122,7 @@ def run(
     started = time.monotonic()
     force = request.dataset_force
     dataset = Dataset(request.data_path, request.remote_url, limits=limits, access=access, report=report)
-    dataset.download(force=force)
-    dataset.extract(force=force)
-    dataset.load(request.dataset_load_split_at, request.dataset_load_normalize, force=force)
-    features = dataset.feature_extract(request.dataset_feature_extract_methods, force=force)
+    features = dataset.features_of(request, force=force)
     trainer = Trainer(
         request.model_type,
         request.hyperparameters.model_dump(),

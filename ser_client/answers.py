@@ -77,7 +77,9 @@ def clip(recording: Recording) -> ser_pb2.Clip:
     return ser_pb2.Clip(name=name, audio=data, speaker=recording.speaker, gender=recording.gender, text=recording.text)
 
 
-def predict_request(recording: Recording, model_id: str, model_save_path: str) -> ser_pb2.PredictRequest:
+def predict_request(
+    recording: Recording, model_id: str, model_save_path: str, uncertain_below: float
+) -> ser_pb2.PredictRequest:
     """The request about one recording."""
     one = clip(recording)
     return ser_pb2.PredictRequest(
@@ -87,6 +89,7 @@ def predict_request(recording: Recording, model_id: str, model_save_path: str) -
         speaker=one.speaker,
         gender=one.gender,
         text=one.text,
+        uncertain_below=uncertain_below,
     )
 
 

@@ -68,23 +68,30 @@ class AsyncClient:
         speaker: str = "",
         gender: str = "",
         text: str = "",
+        uncertain_below: float = 0.0,
     ) -> ServerPrediction:
         """See `Client.predict`."""
         recording = Recording(audio, name, speaker, gender, text)
-        request = answers.predict_request(recording, model_id, model_save_path)
+        request = answers.predict_request(recording, model_id, model_save_path, uncertain_below)
         return answers.one(await self._call(self._stub.Predict, request), recording)
 
     async def predict_many(
-        self, recordings: Iterable[Recording], *, model_id: str, model_save_path: str = ""
+        self, recordings: Iterable[Recording], *, model_id: str, model_save_path: str = "", uncertain_below: float = 0.0
     ) -> list[ServerPrediction]:
         """See `Client.predict_many`."""
         clips = [answers.clip(recording) for recording in recordings]
-        request = ser_pb2.PredictRequest(model_save_path=model_save_path, model_id=model_id, clips=clips)
+        request = ser_pb2.PredictRequest(
+            model_save_path=model_save_path, model_id=model_id, clips=clips, uncertain_below=uncertain_below
+        )
         return answers.many(await self._call(self._stub.Predict, request))
 
-    async def predict_sample(self, sample_name: str, *, model_id: str, model_save_path: str = "") -> ServerPrediction:
+    async def predict_sample(
+        self, sample_name: str, *, model_id: str, model_save_path: str = "", uncertain_below: float = 0.0
+    ) -> ServerPrediction:
         """See `Client.predict_sample`."""
-        request = ser_pb2.PredictRequest(model_save_path=model_save_path, model_id=model_id, sample_name=sample_name)
+        request = ser_pb2.PredictRequest(
+            model_save_path=model_save_path, model_id=model_id, sample_name=sample_name, uncertain_below=uncertain_below
+        )
         return answers.one(await self._call(self._stub.Predict, request))
 
     async def stream(

@@ -82,23 +82,30 @@ class Client:
         speaker: str = "",
         gender: str = "",
         text: str = "",
+        uncertain_below: float = 0.0,
     ) -> ServerPrediction:
         """The emotion of a recording: a file's path, or the bytes of one."""
         recording = Recording(audio, name, speaker, gender, text)
-        request = answers.predict_request(recording, model_id, model_save_path)
+        request = answers.predict_request(recording, model_id, model_save_path, uncertain_below)
         return answers.one(self._call(self._stub.Predict, request), recording)
 
     def predict_many(
-        self, recordings: Iterable[Recording], *, model_id: str, model_save_path: str = ""
+        self, recordings: Iterable[Recording], *, model_id: str, model_save_path: str = "", uncertain_below: float = 0.0
     ) -> list[ServerPrediction]:
         """The emotions of several recordings, in one call."""
         clips = [answers.clip(recording) for recording in recordings]
-        request = ser_pb2.PredictRequest(model_save_path=model_save_path, model_id=model_id, clips=clips)
+        request = ser_pb2.PredictRequest(
+            model_save_path=model_save_path, model_id=model_id, clips=clips, uncertain_below=uncertain_below
+        )
         return answers.many(self._call(self._stub.Predict, request))
 
-    def predict_sample(self, sample_name: str, *, model_id: str, model_save_path: str = "") -> ServerPrediction:
+    def predict_sample(
+        self, sample_name: str, *, model_id: str, model_save_path: str = "", uncertain_below: float = 0.0
+    ) -> ServerPrediction:
         """The emotion of one of the model's validation samples."""
-        request = ser_pb2.PredictRequest(model_save_path=model_save_path, model_id=model_id, sample_name=sample_name)
+        request = ser_pb2.PredictRequest(
+            model_save_path=model_save_path, model_id=model_id, sample_name=sample_name, uncertain_below=uncertain_below
+        )
         return answers.one(self._call(self._stub.Predict, request))
 
     def stream(self, pcm: Iterable[bytes], *, model_id: str, **config: Any) -> Iterator[ser_pb2.StreamPredictResponse]:

@@ -23,14 +23,14 @@ class RemotePredictor:
         self._client = Client(target, token=token, tls_ca=tls_ca)
         self.model_id = model_id or self._newest(target)
 
-    def predict(self, recording: Path, *, about: About, name: str) -> Prediction:
+    def predict(self, recording: Path, *, about: About, name: str, threshold: float) -> Prediction:
         """See `Predictor.predict`."""
         who = {"speaker": about.speaker or "", "gender": about.gender or "", "text": about.text or ""}
-        return self._client.predict(recording, model_id=self.model_id, name=name, **who)
+        return self._client.predict(recording, model_id=self.model_id, name=name, uncertain_below=threshold, **who)
 
-    def predict_sample(self, sample_name: str) -> Prediction:
+    def predict_sample(self, sample_name: str, *, threshold: float) -> Prediction:
         """See `Predictor.predict_sample`."""
-        return self._client.predict_sample(sample_name, model_id=self.model_id)
+        return self._client.predict_sample(sample_name, model_id=self.model_id, uncertain_below=threshold)
 
     def _newest(self, target: str) -> str:
         models = self._client.models()

@@ -16,7 +16,8 @@ def cross_validation(
 
     Args:
         scores: What each fold's model made of the fold's recordings.
-        metrics: Pooled UAR, accuracy with its interval, macro F1, chance; UAR of each fold.
+        metrics: Pooled UAR and accuracy with their intervals, macro F1, chance, calibration; UAR of each fold and their
+            mean.
         classification: Pooled confusion matrix.
         report: The report, one self-contained page.
     """
@@ -26,23 +27,29 @@ def cross_validation(
     from pathlib import Path
 
     from ser.console import step_console
-    from ser.files import read_json
     from ser.steps.cross_validation import summarise
 
     with step_console(), tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "report"
-        figures = summarise([Path(one.path) for one in scores], folder)
-        by_fold = read_json(folder / "metrics.json")["by_fold"]
+        result = summarise([Path(one.path) for one in scores], folder)
         shutil.copyfile(folder / "report.html", report.path)
+    figures, folds = result.pooled, result.seeds[0]
     low, high = figures.accuracy_interval
+    uar_low, uar_high = figures.uar_interval
     summary = {
         "uar": figures.uar,
+        "uar_95_low": uar_low,
+        "uar_95_high": uar_high,
+        "uar_fold_mean": folds.fold_uar.mean,
+        "uar_fold_deviation": folds.fold_uar.deviation or 0.0,
         "accuracy": figures.accuracy,
         "accuracy_95_low": low,
         "accuracy_95_high": high,
         "macro_f1": figures.macro_f1,
         "chance": figures.chance,
-        **{f"uar, {row['group']}": row["uar"] for row in by_fold},
+        "ece": figures.calibration.ece,
+        "brier": figures.calibration.brier,
+        **{f"uar, {row.group}": row.uar for row in folds.folds},
     }
     for name, value in summary.items():
         metrics.log_metric(name, value)

@@ -12,7 +12,7 @@ from rich.table import Table
 from ser.cli.options import DEFAULT_MODEL_SAVE_PATH, AsJson, ModelSavePath, newest_model, print_json, print_table
 from ser.errors import ConfigError, FieldViolation, SerError
 from ser.features import About
-from ser.predictor import Prediction, Predictor
+from ser.predictor import UNCERTAIN, Prediction, Predictor
 
 
 def command(
@@ -25,6 +25,9 @@ def command(
     speaker: Annotated[str | None, typer.Option(help="Who speaks, for models that use it.")] = None,
     gender: Annotated[str | None, typer.Option(help="The speaker's gender, for models that use it.")] = None,
     text: Annotated[str | None, typer.Option(help="Which text is spoken, for models that use it.")] = None,
+    uncertain_below: Annotated[
+        float, typer.Option(min=0, max=1, help='Say "uncertain" where the most probable emotion has less than this.')
+    ] = 0.0,
     server: Annotated[str | None, typer.Option(help="Predict by the server at host:port, over gRPC.")] = None,
     token_file: Annotated[Path | None, typer.Option(help="File with the server's bearer token.")] = None,
     tls_ca: Annotated[Path | None, typer.Option(help="PEM file of the server's authority; the way is TLS.")] = None,
@@ -43,11 +46,13 @@ def command(
         else Predictor(model_save_path, model_id or newest_model(model_save_path))
     )
     about = About(speaker, gender, text)
-    predictions = [predictor.predict_sample(sample) for sample in sample_name or []]
+    predictions = [predictor.predict_sample(sample, threshold=uncertain_below) for sample in sample_name or []]
     first_error: SerError | None = None
     for recording in recordings or []:
         try:
-            predictions.append(predictor.predict(recording, about=about, name=str(recording)))
+            predictions.append(
+                predictor.predict(recording, about=about, name=str(recording), threshold=uncertain_below)
+            )
         except SerError as error:
             if first_error is not None:
                 typer.echo(f"ser: {first_error}", err=True)
@@ -69,9 +74,9 @@ class _AnyPredictor(Protocol):
     @property
     def model_id(self) -> str: ...
 
-    def predict(self, recording: Path, *, about: About, name: str) -> Prediction: ...
+    def predict(self, recording: Path, *, about: About, name: str, threshold: float) -> Prediction: ...
 
-    def predict_sample(self, sample_name: str) -> Prediction: ...
+    def predict_sample(self, sample_name: str, *, threshold: float) -> Prediction: ...
 
 
 def _remote(server: str, model_id: str | None, token_file: Path | None, tls_ca: Path | None) -> _AnyPredictor:
@@ -101,6 +106,9 @@ def _print(predictions: list[Prediction]) -> None:
         table.add_column("truth")
     for prediction in predictions:
         (best, first), (second, after) = sorted(prediction.probabilities.items(), key=lambda item: -item[1])[:2]
-        row = [prediction.sample_name, best, f"{first:.2f}", f"{second} {after:.2f}"]
+        runner_up = f"{second} {after:.2f}"
+        if prediction.prediction == UNCERTAIN:
+            runner_up = f"{best} {first:.2f}, {runner_up}"
+        row = [prediction.sample_name, prediction.prediction, f"{first:.2f}", runner_up]
         table.add_row(*row, *([prediction.ground_truth] if prediction.ground_truth else []))
     print_table(table)

@@ -1,7 +1,10 @@
 """How good a model is, and the report that says so.
 
     metrics         ScoredSamples in, Evaluation out: every figure, as numbers and as JSON
+    cross_validated  figures of folds and seeds
     scored_samples  what is evaluated: ground truth and probabilities, a row a recording
+    intervals       95 % intervals
+    calibration     whether the probabilities mean what they say
     roc             ROC curves whose every number is finite
     report          the report's folder: report.html, PNGs, metrics.json
     plots           the report's pictures

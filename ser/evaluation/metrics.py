@@ -8,16 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from ser.evaluation.calibration import Calibration, calibration
+from ser.evaluation.intervals import uar_over_groups, uar_over_recordings, wilson
 from ser.evaluation.roc import RocCurve, micro_average, one_vs_rest
 from ser.evaluation.scored_samples import ScoredSamples
 
 __all__ = ["ClassRow", "Evaluation", "GroupRow", "ScoredSamples", "WrongSample", "evaluate"]
 
+Resampled = Literal["recordings", "speakers"]
 MOST_WRONG = 10
 """How many of the confidently wrong are kept."""
 
@@ -80,6 +83,10 @@ class Evaluation:
     """95 % Wilson score interval of the accuracy."""
     uar: float
     """Unweighted average recall: the mean recall over the classes that occur."""
+    uar_interval: tuple[float, float]
+    """95 % percentile bootstrap interval of the UAR."""
+    uar_interval_over: Resampled
+    """What the bootstrap draws anew: recordings, stratified by class, or whole speakers."""
     macro_f1: float
     """Mean F1 over the classes that occur or are predicted, as scikit-learn's macro average."""
     roc_auc: float | None
@@ -96,6 +103,8 @@ class Evaluation:
     """Sorted by speaker."""
     by_gender: tuple[GroupRow, ...]
     """Sorted by gender."""
+    calibration: Calibration
+    """How far the probabilities can be believed."""
     confidently_wrong: tuple[WrongSample, ...]
     """The misclassified whose wrong prediction was the most probable, at most 10, the worst first."""
 
@@ -114,11 +123,12 @@ class Evaluation:
         return {**asdict(self, dict_factory=_json_object), "chance": self.chance, "majority": self.majority}
 
 
-def evaluate(scored: ScoredSamples) -> Evaluation:
+def evaluate(scored: ScoredSamples, *, resampled: Resampled = "recordings") -> Evaluation:
     """Computes every figure; the most probable class is the prediction.
 
     Args:
         scored: Ground truth and probabilities.
+        resampled: What the UAR's interval is over; speakers, where none was heard in training.
 
     Returns:
         The figures.
@@ -143,6 +153,12 @@ def evaluate(scored: ScoredSamples) -> Evaluation:
         accuracy=whole.accuracy,
         accuracy_interval=whole.accuracy_interval,
         uar=whole.uar,
+        uar_interval=(
+            uar_over_groups(truth, predicted, scored.speakers)
+            if resampled == "speakers"
+            else uar_over_recordings(truth, predicted)
+        ),
+        uar_interval_over=resampled,
         macro_f1=float(f1[(support > 0) | (predictions > 0)].mean()),
         roc_auc=float(np.mean(list(aucs.values()))) if aucs else None,
         per_class=tuple(
@@ -162,6 +178,7 @@ def evaluate(scored: ScoredSamples) -> Evaluation:
         roc_micro=micro_average(scored),
         by_speaker=_by(scored.speakers, truth, predicted),
         by_gender=_by(scored.genders, truth, predicted),
+        calibration=calibration(scored),
         confidently_wrong=_confidently_wrong(scored),
     )
 
@@ -177,18 +194,16 @@ def _by(groups: Sequence[str], truth: npt.NDArray[np.int64], predicted: npt.NDAr
 
 
 def _group(name: str, truth: npt.NDArray[np.int64], predicted: npt.NDArray[np.int64]) -> GroupRow:
-    from scipy.stats import binomtest
     from sklearn.metrics import recall_score
 
     hits = int((truth == predicted).sum())
-    interval = binomtest(hits, len(truth)).proportion_ci(confidence_level=0.95, method="wilson")
     # Not balanced_accuracy_score, which is the same but warns when a class is predicted that does not occur.
     uar = recall_score(truth, predicted, labels=np.unique(truth), average="macro")
     return GroupRow(
         group=name,
         samples=len(truth),
         accuracy=hits / len(truth),
-        accuracy_interval=(float(interval.low), float(interval.high)),
+        accuracy_interval=wilson(hits, len(truth)),
         uar=float(uar),
     )
 

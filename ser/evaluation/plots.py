@@ -144,6 +144,37 @@ def _mean_line(axes: Axes, name: str, value: float) -> None:
     axes.set_title(f"{name} {percent(value)}", loc="right", color=ORANGE, fontsize=SMALL)
 
 
+def reliability(evaluation: Evaluation) -> Figure:
+    """Accuracy by the probability of the prediction, against what was promised; below it, how many samples."""
+    calibration = evaluation.calibration
+    figure = new_figure(0.62 * WIDTH_INCHES, 4.3)
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    quiet(above, grid="y")
+    quiet(below, grid="y")
+    bins = [one for one in calibration.bins if one.samples]
+    centres = [(one.low + one.high) / 2 for one in bins]
+    width = 0.88 / len(calibration.bins)
+    above.bar(centres, [one.accuracy or 0.0 for one in bins], width=width, color=BLUE, label="accuracy")
+    above.plot((0, 1), (0, 1), color=MUTED, linewidth=1.0, linestyle=(0, (2, 3)))
+    above.plot(
+        centres, [one.confidence or 0.0 for one in bins], "D", mfc="white", mec=ORANGE, mew=1.4, markersize=7,
+        label="mean probability", clip_on=False,
+    )  # fmt: skip
+    above.set_ylim(0, 1.02)
+    in_percent(above.yaxis)
+    title(above, "Right, of those with this probability")
+    above.set_title(f"ECE {100 * calibration.ece:.1f} %", loc="right", color=ORANGE, fontsize=SMALL)
+    below.bar(centres, [one.samples for one in bins], width=width, color=QUIET)
+    below.yaxis.set_major_locator(MaxNLocator(nbins=3, integer=True))
+    title(below, "Recordings")
+    below.set_xlim(-0.01, 1.01)
+    in_percent(below.xaxis, 0.2)
+    below.set_xlabel("Probability of the prediction", color=MUTED, fontsize=TEXT)
+    handles, names = above.get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside upper left", ncols=2, frameon=False, fontsize=TEXT, labelcolor=INK)
+    return figure
+
+
 def learning_curves(history: Mapping[str, Sequence[float]]) -> Figure:
     """Loss and accuracy by epoch, on training and validation samples; a sentence where there is no history."""
     if not any(len(values) for values in history.values()):

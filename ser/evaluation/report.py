@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ser.evaluation.metrics import Evaluation, GroupRow
+from ser.evaluation.cross_validated import CrossValidated, Spread
+from ser.evaluation.metrics import Evaluation
 from ser.files import write_json
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 REPORT_HTML = "report.html"
 METRICS_JSON = "metrics.json"
-PICTURES = ("confusion_matrix.png", "roc.png", "classes.png", "learning_curves.png", "groups.png")
+PICTURES = ("confusion_matrix.png", "roc.png", "classes.png", "reliability.png", "learning_curves.png", "groups.png")
 """Files of a report's folder, beside the page and the figures."""
 
 
@@ -36,8 +37,9 @@ class ReportFacts:
     """Dotted key to printable value."""
     history: Mapping[str, Sequence[float]]
     """A value an epoch of loss, accuracy, val_loss and val_accuracy; may be empty."""
-    folds: Sequence[GroupRow] = ()
-    """Of a cross-validation, the figures of each fold; those of the whole are then pooled over the folds."""
+    cross_validated: CrossValidated | None = None
+    """Of a cross-validation, the figures of folds and seeds; the report's own are then pooled over the first seed's
+    folds."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class Picture:
 
 
 def write_report(folder: Path, evaluation: Evaluation, facts: ReportFacts) -> None:
-    """Writes report.html, metrics.json and five PNGs.
+    """Writes report.html, metrics.json and six PNGs.
 
     The page needs no network and no script: pictures and style are inside.
 
@@ -69,8 +71,7 @@ def write_report(folder: Path, evaluation: Evaluation, facts: ReportFacts) -> No
         pictures[name] = png(figure)
         (folder / name).write_bytes(pictures[name])
     (folder / REPORT_HTML).write_text(_page(evaluation, facts, pictures), encoding="utf-8")
-    by_fold = {"by_fold": [asdict(row) for row in facts.folds]} if facts.folds else {}
-    write_json(folder / METRICS_JSON, {**evaluation.to_json(), **by_fold})
+    write_json(folder / METRICS_JSON, (facts.cross_validated or evaluation).to_json())
 
 
 def _figures(evaluation: Evaluation, facts: ReportFacts) -> dict[str, Figure]:
@@ -80,6 +81,7 @@ def _figures(evaluation: Evaluation, facts: ReportFacts) -> dict[str, Figure]:
         plots.confusion_matrix(evaluation),
         plots.roc(evaluation),
         plots.classes(evaluation),
+        plots.reliability(evaluation),
         plots.learning_curves(facts.history),
         plots.groups(evaluation),
     )
@@ -97,6 +99,7 @@ def _page(evaluation: Evaluation, facts: ReportFacts, pictures: Mapping[str, byt
         lstrip_blocks=True,
     )
     environment.filters["percent"] = _percent
+    environment.filters["spread"] = _spread
     return environment.get_template("report.html.jinja").render(
         evaluation=evaluation,
         facts=facts,
@@ -116,6 +119,12 @@ def _embed(content: bytes) -> Picture:
 
     width, height = png_size(content)
     return Picture(f"data:image/png;base64,{base64.b64encode(content).decode()}", width // 2, height // 2)
+
+
+def _spread(figures: Spread) -> str:
+    """Mean ± deviation of rates, in percent."""
+    deviation = "" if figures.deviation is None else f" ± {100 * figures.deviation:.1f}"
+    return f"{100 * figures.mean:.1f}{deviation}\N{NO-BREAK SPACE}%"
 
 
 def _percent(rate: float, digits: int = 1) -> str:

@@ -139,8 +139,8 @@ def _compile_judge(model: keras.Model) -> Callable[[Any, Any], Any]:
 
 def _loss_and_hits(probabilities: Any, expected: Any) -> Any:
     """Summed cross-entropy and number of hits, float32, shape (2,)."""
-    tf = import_tensorflow()
     import keras
+    import tensorflow as tf  # not by import_tensorflow: this is traced into graphs
 
     size = tf.cast(tf.shape(expected)[0], tf.float32)
     hits = tf.cast(tf.argmax(probabilities, axis=1) == expected, tf.float32)

@@ -1,20 +1,21 @@
-"""Cross-validation: a feature folder in; a model a fold; out one report over all files, each judged unheard."""
+"""Cross-validation: a feature folder in; a model a fold; out one report over all recordings, each judged unheard."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ser.errors import ConfigError, DamagedError, FieldViolation
-from ser.evaluation import Evaluation, GroupRow, ReportFacts, ScoredSamples, write_report
-from ser.evaluation.metrics import evaluate as measure
+from ser.evaluation import GroupRow, ReportFacts, ScoredSamples, write_report
+from ser.evaluation.cross_validated import CrossValidated, evaluate_folds, write_predictions
 from ser.evaluation.metrics import summary
-from ser.files import STAMP, fingerprint, make_folder, read_json, write_json
+from ser.files import STAMP, fingerprint, make_folder, read_json, stamp_of, write_json
 from ser.progress import Reporter, silent
 from ser.request import CrossValidationConfig
-from ser.split import Fold, Protocol, folds
+from ser.split import UNHEARD_SPEAKERS, Fold, Protocol, folds
 from ser.steps.evaluation import printable
 from ser.steps.feature_extraction import SETTINGS, load_features, load_frontend
 from ser.steps.fitting import fit_on
@@ -23,6 +24,7 @@ from ser.training_set import TrainingSet
 
 SCORES = "scores.npz"
 FOLD = "fold.json"
+PREDICTIONS = "predictions.csv"
 
 
 def plan_folds(features: Path, config: CrossValidationConfig) -> tuple[str, ...]:
@@ -35,6 +37,21 @@ def plan_folds(features: Path, config: CrossValidationConfig) -> tuple[str, ...]
     return tuple(fold.name for fold in _folds(features, config))
 
 
+def protocol_identity(features: Path, config: CrossValidationConfig) -> dict[str, Any]:
+    """All that the folds follow from, as JSON.
+
+    Raises:
+        DamagedError: If `features` is not a feature folder.
+    """
+    count = config.folds if config.protocol is Protocol.KFOLD else None
+    return {**model_identity(features, config), "protocol": config.protocol, "folds": count}
+
+
+def is_trained(features: Path, scores: Path, config: CrossValidationConfig, fold: str) -> bool:
+    """Whether `train_fold` has nothing to do."""
+    return stamp_of(scores) == fingerprint({**protocol_identity(features, config), "fold": fold})
+
+
 def train_fold(
     features: Path,
     scores: Path,
@@ -44,7 +61,7 @@ def train_fold(
     force: bool = False,
     report: Reporter = silent,
 ) -> GroupRow:
-    """Trains a model without a fold's files, and keeps what it makes of them; does nothing when that is there.
+    """Trains a model without a fold's recordings, and keeps what it makes of them; does nothing when that is there.
 
     Nothing is chosen on the fold: what fits gets the training part alone, and the last epoch counts.
 
@@ -67,73 +84,71 @@ def train_fold(
     plan = {one.name: one for one in _folds(features, config)}
     if fold not in plan:
         raise ConfigError([FieldViolation("fold", f"expected one of {', '.join(plan)}, got {fold!r}")])
-    made_from = {**_identity(features, config), "fold": fold}
+    made_from = {**protocol_identity(features, config), "fold": fold}
     make_folder(scores, made_from, partial(_write, features, config, plan[fold], tuple(plan), report), force=force)
-    return summary(fold, ScoredSamples.load(scores / SCORES))
+    return summary(fold, load_scores(scores))
 
 
-def summarise(scores: Sequence[Path], report_folder: Path, *, force: bool = False) -> Evaluation:
-    """Pools the folds of one cross-validation and writes its report.
+def load_scores(scores: Path) -> ScoredSamples:
+    """What `train_fold` kept.
+
+    Raises:
+        DamagedError: If it is missing or something else.
+    """
+    return ScoredSamples.load(scores / SCORES)
+
+
+def summarise(scores: Sequence[Path], report_folder: Path, *, force: bool = False) -> CrossValidated:
+    """Pools the folds of one cross-validation, of one seed or several, and writes its report.
 
     Args:
-        scores: What `train_fold` made, every fold once.
-        report_folder: Folder to make: report.html, PNGs, metrics.json with the figures of each fold as `by_fold`.
+        scores: What `train_fold` made, every fold of every seed once.
+        report_folder: Folder to make: report.html, PNGs, metrics.json, predictions.csv.
         force: Write the report again although it is there.
 
     Returns:
-        The figures over all files: each is judged by the model that has not heard it.
+        The figures.
 
     Raises:
         DamagedError: If a fold is missing, comes twice or is of another cross-validation.
     """
-    settings = sorted((read_json(folder / FOLD) for folder in scores), key=lambda one: str(one["fold"]))
-    if not settings or any({**one, "fold": ""} != {**settings[0], "fold": ""} for one in settings):
-        raise DamagedError("expected the folds of one cross-validation, got those of several, or none")
-    got = [one["fold"] for one in settings]
-    if got != settings[0]["all_folds"]:
-        raise DamagedError(
-            f"expected each of the folds {', '.join(settings[0]['all_folds'])} once, got {', '.join(got)}"
-        )
-    parts = {read_json(folder / FOLD)["fold"]: ScoredSamples.load(folder / SCORES) for folder in scores}
-    pooled = measure(ScoredSamples.concatenate([parts[name] for name in got]))
-    facts = ReportFacts(
-        model_id=f"{settings[0]['protocol']}: {settings[0]['model_type']}",
-        model_type=settings[0]["model_type"],
-        corpus=settings[0]["source"],
-        protocol=_sentence(Protocol(settings[0]["protocol"]), len(got), settings[0]["random_state"]),
-        settings=printable(settings[0]["settings"]),
-        history={},
-        folds=tuple(summary(name, parts[name]) for name in got),
+    found = sorted(
+        ((read_json(folder / FOLD), folder) for folder in scores),
+        key=lambda one: (one[0]["random_state"], one[0]["fold"]),
     )
-    made_from = {"folds": [read_json(folder / STAMP)["fingerprint"] for folder in scores]}
-    make_folder(report_folder, made_from, lambda folder: write_report(folder, pooled, facts), force=force)
-    return pooled
+    own = {"fold": "", "random_state": 0}
+    if not found or any({**one, **own} != {**found[0][0], **own} for one, _ in found):
+        raise DamagedError("expected the folds of one cross-validation, got those of several, or none")
+    first = found[0][0]
+    by_seed: dict[int, dict[str, Path]] = defaultdict(dict)
+    for one, folder in found:
+        by_seed[one["random_state"]][one["fold"]] = folder
+    for seed in by_seed:
+        got = [one["fold"] for one, _ in found if one["random_state"] == seed]
+        if got != first["all_folds"]:
+            raise DamagedError(
+                f"seed {seed}: expected each of the folds {', '.join(first['all_folds'])} once, got {', '.join(got)}"
+            )
+    parts = {seed: {name: load_scores(folder) for name, folder in of.items()} for seed, of in by_seed.items()}
+    protocol = Protocol(first["protocol"])
+    result = evaluate_folds(parts, resampled="speakers" if protocol in UNHEARD_SPEAKERS else "recordings")
+    facts = ReportFacts(
+        model_id=f"{protocol}: {first['model_type']}",
+        model_type=first["model_type"],
+        corpus=first["source"],
+        protocol=_sentence(protocol, len(first["all_folds"]), list(by_seed)),
+        settings=printable({**first["settings"], "random_state": list(by_seed)}),
+        history={},
+        cross_validated=result,
+    )
 
+    def write(folder: Path) -> None:
+        write_report(folder, result.pooled, facts)
+        write_predictions(folder / PREDICTIONS, parts)
 
-def cross_validate(
-    features: Path, folder: Path, config: CrossValidationConfig, *, force: bool = False, report: Reporter = silent
-) -> Evaluation:
-    """All folds, one after another, and the report; what is there already is not done again.
-
-    Args:
-        features: A feature folder.
-        folder: Folder for the folds; the report is in its `report`.
-        config: Protocol, model type, its config, and the seed.
-        force: Do it again although it is there.
-        report: Told of each epoch of each fold.
-    """
-    identity = fingerprint(_identity(features, config))
-    scores = []
-    for number, fold in enumerate(plan_folds(features, config), 1):
-        scores.append(folder / f"{identity[:16]}-{number:03d}")
-        train_fold(features, scores[-1], config, fold, force=force, report=report)
-    return summarise(scores, folder / "report", force=force)
-
-
-def _identity(features: Path, config: CrossValidationConfig) -> dict[str, Any]:
-    """All that the folds follow from, as JSON."""
-    count = config.folds if config.protocol is Protocol.KFOLD else None
-    return {**model_identity(features, config), "protocol": config.protocol, "folds": count}
+    made_from = {"folds": [read_json(folder / STAMP)["fingerprint"] for _, folder in found]}
+    make_folder(report_folder, made_from, write, force=force)
+    return result
 
 
 def _folds(features: Path, config: CrossValidationConfig) -> tuple[Fold, ...]:
@@ -165,24 +180,21 @@ def _write(
             "model_type": config.model_type,
             "random_state": config.random_state,
             "source": settings["source"],
-            "settings": {
-                "model_config": config.hyperparameters.model_dump(),
-                "random_state": config.random_state,
-                **settings["config"],
-            },
+            "settings": {"model_config": config.hyperparameters.model_dump(), **settings["config"]},
         },
     )
 
 
-def _sentence(protocol: Protocol, count: int, random_state: int) -> str:
+def _sentence(protocol: Protocol, count: int, seeds: Sequence[int]) -> str:
+    by_seed = f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {', '.join(map(str, seeds))}"
     split = {
         Protocol.HOLDOUT: (
-            f"A tenth of the files of each emotion, chosen by seed {random_state}, is judged by a model of the others. "
-            "Speakers are on both sides."
+            f"A tenth of the files of each emotion, chosen by {by_seed}, is judged by a model of the others. Speakers "
+            "are on both sides."
         ),
         Protocol.KFOLD: (
-            f"{count} folds of the files, stratified by emotion, dealt by seed {random_state}: {count} models, each "
-            "judged on the files that it has not heard. Speakers are on both sides."
+            f"{count} folds of the files, stratified by emotion, dealt by {by_seed}: {count} models, each judged on "
+            "the files that it has not heard. Speakers are on both sides."
         ),
         Protocol.LOSO: f"Leave one speaker out: {count} models, each judged on the speaker that it has never heard.",
         Protocol.LOTO: (

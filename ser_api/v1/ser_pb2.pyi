@@ -229,6 +229,7 @@ class PredictRequest(_message.Message):
     GENDER_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int
     CLIPS_FIELD_NUMBER: _builtins.int
+    UNCERTAIN_BELOW_FIELD_NUMBER: _builtins.int
     model_save_path: _builtins.str
     """Folder of the model's folder; inside the server's model root (PERMISSION_DENIED). Default: the root itself."""
     model_id: _builtins.str
@@ -245,6 +246,10 @@ class PredictRequest(_message.Message):
     """The speaker's gender, for models that use it."""
     text: _builtins.str
     """Which text is spoken, for models that use it."""
+    uncertain_below: _builtins.float
+    """Least probability of an answer, 0 to 1 (INVALID_ARGUMENT): where the most probable label has less, `prediction` is
+    "uncertain". Default 0: never.
+    """
     @_builtins.property
     def clips(self) -> _containers.RepeatedCompositeFieldContainer[Global___Clip]:
         """Several recordings, at most as many as the server takes in one call (RESOURCE_EXHAUSTED)."""
@@ -260,10 +265,11 @@ class PredictRequest(_message.Message):
         gender: _builtins.str = ...,
         text: _builtins.str = ...,
         clips: _abc.Iterable[Global___Clip] | None = ...,
+        uncertain_below: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["audio", b"audio", "clips", b"clips", "gender", b"gender", "model_id", b"model_id", "model_save_path", b"model_save_path", "sample_name", b"sample_name", "speaker", b"speaker", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audio", b"audio", "clips", b"clips", "gender", b"gender", "model_id", b"model_id", "model_save_path", b"model_save_path", "sample_name", b"sample_name", "speaker", b"speaker", "text", b"text", "uncertain_below", b"uncertain_below"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -346,7 +352,7 @@ class PredictResponse(_message.Message):
     ground_truth: _builtins.str
     """Its label, where the recording is a validation sample."""
     prediction: _builtins.str
-    """The most probable label."""
+    """The most probable label; "uncertain" if that is less probable than `uncertain_below`."""
     @_builtins.property
     def probabilities(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
         """Label to probability, 0 to 1: the mean over the pieces."""
@@ -423,7 +429,7 @@ class ClipPrediction(_message.Message):
     name: _builtins.str
     """As in the request."""
     prediction: _builtins.str
-    """The most probable label."""
+    """The most probable label; "uncertain" if that is less probable than `uncertain_below`."""
     @_builtins.property
     def probabilities(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
         """Label to probability, 0 to 1: the mean over the pieces."""
@@ -586,6 +592,7 @@ class StreamConfig(_message.Message):
     SPEAKER_FIELD_NUMBER: _builtins.int
     GENDER_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int
+    UNCERTAIN_BELOW_FIELD_NUMBER: _builtins.int
     model_save_path: _builtins.str
     """Folder of the model's folder; inside the server's model root (PERMISSION_DENIED). Default: the root itself."""
     model_id: _builtins.str
@@ -606,6 +613,10 @@ class StreamConfig(_message.Message):
     """The speaker's gender, for models that use it."""
     text: _builtins.str
     """Which text is spoken, for models that use it."""
+    uncertain_below: _builtins.float
+    """Least probability of an answer, 0 to 1: where a window's most probable label has less, `prediction` is "uncertain".
+    Default 0: never.
+    """
     def __init__(
         self,
         *,
@@ -618,10 +629,11 @@ class StreamConfig(_message.Message):
         speaker: _builtins.str = ...,
         gender: _builtins.str = ...,
         text: _builtins.str = ...,
+        uncertain_below: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_hop_seconds", b"_hop_seconds", "_sample_rate_hz", b"_sample_rate_hz", "_silence_peak", b"_silence_peak", "_window_seconds", b"_window_seconds", "hop_seconds", b"hop_seconds", "sample_rate_hz", b"sample_rate_hz", "silence_peak", b"silence_peak", "window_seconds", b"window_seconds"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_hop_seconds", b"_hop_seconds", "_sample_rate_hz", b"_sample_rate_hz", "_silence_peak", b"_silence_peak", "_uncertain_below", b"_uncertain_below", "_window_seconds", b"_window_seconds", "hop_seconds", b"hop_seconds", "sample_rate_hz", b"sample_rate_hz", "silence_peak", b"silence_peak", "uncertain_below", b"uncertain_below", "window_seconds", b"window_seconds"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_hop_seconds", b"_hop_seconds", "_sample_rate_hz", b"_sample_rate_hz", "_silence_peak", b"_silence_peak", "_window_seconds", b"_window_seconds", "gender", b"gender", "hop_seconds", b"hop_seconds", "model_id", b"model_id", "model_save_path", b"model_save_path", "sample_rate_hz", b"sample_rate_hz", "silence_peak", b"silence_peak", "speaker", b"speaker", "text", b"text", "window_seconds", b"window_seconds"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_hop_seconds", b"_hop_seconds", "_sample_rate_hz", b"_sample_rate_hz", "_silence_peak", b"_silence_peak", "_uncertain_below", b"_uncertain_below", "_window_seconds", b"_window_seconds", "gender", b"gender", "hop_seconds", b"hop_seconds", "model_id", b"model_id", "model_save_path", b"model_save_path", "sample_rate_hz", b"sample_rate_hz", "silence_peak", b"silence_peak", "speaker", b"speaker", "text", b"text", "uncertain_below", b"uncertain_below", "window_seconds", b"window_seconds"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__hop_seconds: _TypeAlias = _typing.Literal["hop_seconds"]  # noqa: Y015
     _WhichOneofArgType__hop_seconds: _TypeAlias = _typing.Literal["_hop_seconds", b"_hop_seconds"]  # noqa: Y015
@@ -629,6 +641,8 @@ class StreamConfig(_message.Message):
     _WhichOneofArgType__sample_rate_hz: _TypeAlias = _typing.Literal["_sample_rate_hz", b"_sample_rate_hz"]  # noqa: Y015
     _WhichOneofReturnType__silence_peak: _TypeAlias = _typing.Literal["silence_peak"]  # noqa: Y015
     _WhichOneofArgType__silence_peak: _TypeAlias = _typing.Literal["_silence_peak", b"_silence_peak"]  # noqa: Y015
+    _WhichOneofReturnType__uncertain_below: _TypeAlias = _typing.Literal["uncertain_below"]  # noqa: Y015
+    _WhichOneofArgType__uncertain_below: _TypeAlias = _typing.Literal["_uncertain_below", b"_uncertain_below"]  # noqa: Y015
     _WhichOneofReturnType__window_seconds: _TypeAlias = _typing.Literal["window_seconds"]  # noqa: Y015
     _WhichOneofArgType__window_seconds: _TypeAlias = _typing.Literal["_window_seconds", b"_window_seconds"]  # noqa: Y015
     @_typing.overload
@@ -637,6 +651,8 @@ class StreamConfig(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__sample_rate_hz) -> _WhichOneofReturnType__sample_rate_hz | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__silence_peak) -> _WhichOneofReturnType__silence_peak | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__uncertain_below) -> _WhichOneofReturnType__uncertain_below | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__window_seconds) -> _WhichOneofReturnType__window_seconds | None: ...
 
@@ -679,7 +695,7 @@ class StreamPredictResponse(_message.Message):
     end_seconds: _builtins.float
     """Where it ends; the last window ends with the stream and may be shorter."""
     prediction: _builtins.str
-    """The most probable label; empty for silence."""
+    """The most probable label; "uncertain" if that is less probable than `uncertain_below`; empty for silence."""
     silence: _builtins.bool
     """True if nothing in the window is louder than `silence_peak`."""
     @_builtins.property

@@ -148,3 +148,33 @@ def test_models_are_listed_shown_and_reported(server: Server, bundle: Bundle, mo
     assert model["manifest"]["corpus_sha256"] == bundle.manifest.corpus_sha256
     assert report.headers["content-type"].startswith("text/html")
     assert report.content == (bundle.report / "report.html").read_bytes()
+
+
+def test_a_caller_can_ask_not_to_be_told_what_is_uncertain(
+    server: Server, model_id: str, recording: bytes, sample: str
+) -> None:
+    encoded = base64.b64encode(recording).decode()
+    bodies: list[dict[str, object]] = [
+        {"audio": encoded}, {"sample_name": sample}, {"clips": [{"audio": encoded}]}
+    ]  # fmt: skip
+    with server.client() as client, server.stub() as stub:
+        for body in bodies:
+            for threshold, uncertain in ((0, False), (1, True)):
+                request = {"model_id": model_id, **body, "uncertain_below": threshold}
+                answer = client.post("/predict", json=request).raise_for_status().json()
+                one = answer["predictions"][0] if "clips" in body else answer
+                assert (one["prediction"] == "uncertain") == uncertain
+                assert sum(one["probabilities"].values()) == pytest.approx(1, abs=1e-3)
+        told = client.post(
+            "/predict",
+            params={"model_id": model_id, "uncertain_below": "1"},
+            content=recording,
+            headers={"content-type": "audio/wav"},
+        )
+        assert told.json()["prediction"] == "uncertain"
+        for wrong in (-0.1, 1.5):
+            refused = client.post("/predict", json={"model_id": model_id, "audio": encoded, "uncertain_below": wrong})
+            assert refused.status_code == 400
+            assert f"uncertain_below: expected 0 to 1, got {wrong:g}" in refused.text
+        reply = stub.Predict(ser_pb2.PredictRequest(model_id=model_id, audio=recording, uncertain_below=1.0))
+        assert reply.prediction == "uncertain"

@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -150,3 +151,22 @@ def test_predicting_imports_neither_tensorflow_nor_librosa(bundle: Bundle, tmp_p
     first, second, heavy = result.stdout.splitlines()
     assert {first, second} <= set(bundle.manifest.classes)
     assert heavy == "[]"
+
+
+def test_a_prediction_below_the_threshold_is_uncertain(bundle: Bundle, recording: bytes) -> None:
+    predictor = Predictor(bundle.folder.parent, bundle.manifest.model_id)
+    name = bundle.manifest.validation_samples[0]
+    for plain, asked in (
+        (predictor.predict(recording), partial(predictor.predict, recording)),
+        (predictor.predict_sample(name), partial(predictor.predict_sample, name)),
+    ):
+        top = max(plain.probabilities.values())
+        assert plain.prediction in bundle.manifest.classes
+        assert asked(threshold=top) == plain  # just probable enough
+        unsure = asked(threshold=min(1.0, top + 1e-9))
+        assert unsure.prediction == "uncertain"
+        assert unsure.probabilities == plain.probabilities
+        assert unsure.ground_truth == plain.ground_truth
+        for wrong in (-0.1, 1.1, float("nan")):
+            with pytest.raises(ConfigError, match="threshold: expected 0 to 1, got"):
+                asked(threshold=wrong)

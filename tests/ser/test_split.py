@@ -148,7 +148,7 @@ ONE_SIDED = [*GRID, replace(GRID[0], name="x.wav", emotion="fear")]
         (only(text="t1"), Protocol.LOLO, "at least two values of text, got t1 alone"),
         (only(speaker="s1"), Protocol.LOLO, "at least two values of speaker, got s1 alone"),
         (GRID, Protocol.LOCO, "corpus of every recording, it is not known of 12 of 12, as s1t1anger.wav"),
-        (NAMELESS, Protocol.LOSO, "speaker of every recording, it is not known of),
+        (NAMELESS, Protocol.LOSO, "speaker of every recording, it is not known of 1 of"),
         (ONE_SIDED, Protocol.LOSO, "speaker s1: expected .*every emotion to learn from, .*there are none of fear"),
         (ONE_SIDED, Protocol.LOLO, "speaker s1, text t1: .*there are none of fear"),
         (only(emotion="anger"), Protocol.LOSO, "two emotions, got anger"),

@@ -63,3 +63,14 @@ def test_memory_is_bounded(predictor: Predictor) -> None:
 def test_half_a_sample(predictor: Predictor) -> None:
     with pytest.raises(AudioError, match="whole 16-bit samples, got 3 bytes"):
         list(StreamingPredictor(predictor, StreamConfig(), About()).feed(b"abc"))
+
+
+def test_a_window_below_the_threshold_is_uncertain(predictor: Predictor) -> None:
+    plain = windows(predictor, pcm(0.3), 1_000, window_seconds=0.3)[0].prediction
+    assert plain is not None
+    top = max(plain.probabilities.values())
+    for threshold, expected in ((top - 1e-6, plain.prediction), (min(1.0, top + 1e-6), "uncertain")):
+        found = windows(predictor, pcm(0.3), 1_000, window_seconds=0.3, uncertain_below=threshold)[0].prediction
+        assert found is not None
+        assert found.prediction == expected
+        assert found.probabilities == plain.probabilities

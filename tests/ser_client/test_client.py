@@ -52,6 +52,14 @@ def test_predictions_are_those_of_the_library(client: Client, bundle: Bundle, mo
     many = client.predict_many([Recording(clip), Recording(clip.read_bytes(), name="b")], model_id=model_id)
     assert [one.sample_name for one in many] == ["clip.wav", "b"]
     assert many[0].probabilities == many[1].probabilities
+    unsure = [
+        client.predict(clip, model_id=model_id, uncertain_below=1.0),
+        client.predict_sample(name, model_id=model_id, uncertain_below=1.0),
+        *client.predict_many([Recording(clip)], model_id=model_id, uncertain_below=1.0),
+    ]
+    assert [one.prediction for one in unsure] == ["uncertain"] * 3
+    windows = client.stream([bytes(range(256)) * 250], model_id=model_id, uncertain_below=1.0)
+    assert [window.prediction for window in windows] == ["uncertain"]
 
 
 def test_models_and_reports(client: Client, bundle: Bundle, model_id: str) -> None:

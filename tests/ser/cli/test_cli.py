@@ -113,6 +113,18 @@ def test_a_validation_sample_is_predicted_by_name(trained: tuple[Path, dict[str,
     refused(ser("predict", "--sample-name", "nobody.wav", cwd=folder), 3, "sample_name", "nobody.wav")
 
 
+def test_predict_says_uncertain_where_it_is_asked_to(trained: tuple[Path, dict[str, object]]) -> None:
+    folder, _ = trained
+    (folder / "a.wav").write_bytes(wav(tone(1.0)))
+    answer = json.loads(ser("predict", "--json", "--uncertain-below", "1", "a.wav", cwd=folder).stdout)
+    assert answer["predictions"][0]["prediction"] == "uncertain"
+    best = max(answer["predictions"][0]["probabilities"].items(), key=lambda item: item[1])
+    table = ser("predict", "--uncertain-below", "1", "a.wav", cwd=folder).stdout
+    assert "uncertain" in table
+    assert f"{best[0]} {best[1]:.2f}" in table
+    assert ser("predict", "--uncertain-below", "1.5", "a.wav", cwd=folder).returncode == 2
+
+
 def test_one_bad_recording_does_not_lose_the_others(trained: tuple[Path, dict[str, object]]) -> None:
     folder, _ = trained
     (folder / "good.wav").write_bytes(wav(tone(1.0)))
@@ -130,6 +142,41 @@ def test_evaluate_prints_the_figures_of_the_manifest(trained: tuple[Path, dict[s
     assert content["uar"] == answer["metrics"]["uar"]  # type: ignore[index]
     assert Path(folder, content["report"]).is_file()
     assert "recall" in ser("evaluate", str(answer["model_id"]), cwd=folder).stdout
+
+
+def test_evaluate_by_a_protocol_trains_judges_and_keeps(corpus_zip: Path, tmp_path: Path) -> None:
+    flags = (
+        "--protocol", "kfold", "--folds", "2", "--seeds", "1,2", "--workers", "2", "--remote-url", corpus_zip,
+        "--model-type", "KerasClassifier", "--model-config", '{"epochs": 1}',
+    )  # fmt: skip
+    ended = ser("evaluate", *flags, "--report", "out", "--json", cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    assert "Seed 2       2/2 folds  uar 0." in ended.stderr
+    content = json.loads(ended.stdout)
+    assert Path(tmp_path, content["report"]).is_file()
+    assert [row["seed"] for row in content["by_seed"]] == [1, 2]
+    again = ser("evaluate", *flags, "--report", "out", cwd=tmp_path)
+    for words in ("kfold, KerasClassifier, seed 1: UAR 0.", "bootstrap over recordings", "fold 2", "mean ± sd", "±"):
+        assert words in again.stdout
+    assert "predictions  out/report/predictions.csv" in again.stdout
+    assert "Train" not in again.stderr
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--model-type", "KerasClassifier"], ["model_type", "together with --protocol"]),
+        (["--seeds", "1,2"], ["seeds", "together with --protocol"]),
+        (["--protocol", "loso", "SomeModel"], ["model_id", "expected none with --protocol"]),
+        (["--protocol", "loso", "--seeds", "1,1"], ["seeds", "different numbers", "1,1"]),
+        (["--protocol", "loso", "--seeds", "one"], ["seeds", "'one'"]),
+        (["--protocol", "loso", "--model-type", "Perceptron"], ["model_type", "Perceptron"]),
+    ],
+    ids=" ".join,
+)
+def test_what_does_not_go_together_is_refused(flags: list[str], words: list[str], tmp_path: Path) -> None:
+    refused(ser("evaluate", *flags, cwd=tmp_path), 2, *words)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_models_lists_and_shows(trained: tuple[Path, dict[str, object]]) -> None:

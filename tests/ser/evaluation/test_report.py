@@ -143,7 +143,7 @@ def test_a_page_without_errors_says_so(tmp_path: Path) -> None:
 
 def test_tables_have_captions_and_headed_rows(content: str) -> None:
     page = Page(content)
-    assert len(page.all("table")) == len(page.all("caption")) == 6
+    assert len(page.all("table")) == len(page.all("caption")) == 7
     assert all(heading.get("scope") in {"col", "row"} for heading in page.all("th"))
     assert page.all("html") == [{"lang": "en"}]
 

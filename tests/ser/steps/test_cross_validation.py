@@ -1,18 +1,22 @@
 from __future__ import annotations
 
+import csv
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ser.config import parse
-from ser.errors import ConfigError, DamagedError
+from ser.errors import ConfigError, DamagedError, TrainingError
 from ser.evaluation import ScoredSamples
+from ser.progress import Progress
 from ser.request import CrossValidationConfig
-from ser.split import Protocol, folds
-from ser.steps.cross_validation import SCORES, cross_validate, plan_folds, summarise, train_fold
+from ser.split import Protocol, folds, validation_names
+from ser.steps.cross_validation import PREDICTIONS, SCORES, plan_folds, summarise, train_fold
 from ser.steps.feature_extraction import load_features
+from ser.steps.protocol import FOLDS, REPORT, cross_validate
 
 
 def config(**changes: object) -> CrossValidationConfig:
@@ -38,23 +42,70 @@ def test_an_unknown_fold_is_refused(features: Path) -> None:
         train_fold(features, features.parent / "none", config(), "speaker 99")
 
 
-def test_figures_are_pooled_over_the_folds_and_kept_of_each(features: Path, tmp_path: Path) -> None:
+def test_figures_are_pooled_over_the_folds_and_kept_of_each_seed(features: Path, tmp_path: Path) -> None:
     settings = config(protocol="kfold", folds=2)
-    pooled = cross_validate(features, tmp_path, settings)
-    parts = [ScoredSamples.load(path) for path in sorted(tmp_path.glob(f"*/{SCORES}"))]
+    told: list[Progress] = []
+    result = cross_validate(features, tmp_path, settings, seeds=(3, 1), workers=2, report=told.append)
     samples = load_features(features).samples
-    assert sorted(name for part in parts for name in part.names) == sorted(sample.name for sample in samples)
-    hits = sum(int((part.truth == part.predicted).sum()) for part in parts)
-    assert pooled.accuracy == pytest.approx(hits / len(samples))
-    assert pooled.confusion.sum() == len(samples)
-    recalls = np.diag(pooled.confusion) / pooled.confusion.sum(axis=1)
-    assert pooled.uar == pytest.approx(recalls.mean())
-    kept = json.loads((tmp_path / "report" / "metrics.json").read_text())
+    assert [row.seed for row in result.seeds] == [1, 3]
+    assert sorted((one.stage, one.done, one.total) for one in told) == [
+        ("seed 1", 1, 2), ("seed 1", 2, 2), ("seed 3", 1, 2), ("seed 3", 2, 2),
+    ]  # fmt: skip
+    assert [one.values["uar"] for one in told if one.done == 2 and one.stage == "seed 1"] == [result.pooled.uar]
+    rows = list(csv.DictReader((tmp_path / REPORT / PREDICTIONS).open(encoding="utf-8")))
+    assert sorted(row["name"] for row in rows if row["seed"] == "3") == sorted(sample.name for sample in samples)
+    ours = [row for row in rows if row["seed"] == "1"]
+    assert sum(row["truth"] == row["prediction"] for row in ours) / len(ours) == pytest.approx(result.pooled.accuracy)
+    for row in ours:
+        assert float(row[f"probability_{row['prediction']}"]) == max(
+            float(value) for name, value in row.items() if name.startswith("probability_")
+        )
+    kept = json.loads((tmp_path / REPORT / "metrics.json").read_text())
+    assert kept["uar"] == result.pooled.uar
+    assert kept["uar_interval_over"] == "recordings"
     assert [row["group"] for row in kept["by_fold"]] == ["fold 1", "fold 2"]
     assert sum(row["samples"] for row in kept["by_fold"]) == len(samples)
-    page = (tmp_path / "report" / "report.html").read_text()
+    assert kept["over_seeds"]["uar"]["mean"] == pytest.approx(sum(row["uar"] for row in kept["by_seed"]) / 2)
+    page = (tmp_path / REPORT / "report.html").read_text()
     assert "fold 2" in page
+    assert "dealt by seeds 1, 3" in page
     assert "each judged on the files that it has not heard" in page
+
+    told.clear()
+    victim = next((tmp_path / FOLDS).iterdir())
+    shutil.rmtree(victim)
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / FOLDS).glob(f"*/{SCORES}")}
+    again = cross_validate(features, tmp_path, settings, seeds=(1, 3), report=told.append)
+    assert len(told) == 4
+    assert again.to_json() == result.to_json()
+    assert all(path.stat().st_mtime_ns == moment for path, moment in before.items())
+    assert (victim / SCORES).is_file()
+
+
+def test_a_fold_in_a_worker_is_the_fold_trained_here(features: Path, tmp_path: Path) -> None:
+    settings = config(protocol="holdout")
+    cross_validate(features, tmp_path, settings)
+    (there,) = (tmp_path / FOLDS).glob(f"*/{SCORES}")
+    train_fold(features, tmp_path / "here", settings, "holdout")
+    here, there_too = ScoredSamples.load(tmp_path / "here" / SCORES), ScoredSamples.load(there)
+    assert here.names == there_too.names == plan_test(features)
+    np.testing.assert_allclose(here.probabilities, there_too.probabilities, atol=1e-5)
+
+
+def plan_test(features: Path) -> tuple[str, ...]:
+    return validation_names(load_features(features).samples, 42)
+
+
+def test_a_fold_that_fails_in_a_worker_ends_the_whole_with_its_own_words(features: Path, tmp_path: Path) -> None:
+    settings = config(protocol="kfold", folds=2, model_config={"epochs": 1})
+    copy = Path(shutil.copytree(features, tmp_path / "features"))
+    rows = np.load(copy / "rows.npy")
+    rows[:] = np.inf
+    np.save(copy / "rows.npy", rows)
+    with pytest.raises(TrainingError, match=r"fold \d, seed 42: the training diverged"):
+        cross_validate(copy, tmp_path / "out", settings)
+    assert not (tmp_path / "out" / REPORT).exists()
+    assert not list((tmp_path / "out").glob(f"*/*/{SCORES}"))
 
 
 def test_a_fold_that_is_there_is_not_trained_again(features: Path, tmp_path: Path) -> None:
@@ -72,12 +123,15 @@ def test_folds_that_do_not_make_a_whole_are_refused(features: Path, tmp_path: Pa
     names = plan_folds(features, settings)
     for name in names:
         train_fold(features, tmp_path / name, settings, name)
-    train_fold(features, tmp_path / "other", config(protocol="kfold", folds=2, random_state=1), "fold 2")
+    train_fold(features, tmp_path / "other", config(protocol="kfold", folds=2, model_config={"epochs": 1}), "fold 2")
+    train_fold(features, tmp_path / "seed", config(protocol="kfold", folds=2, random_state=1), "fold 2")
     whole = [tmp_path / name for name in names]
-    with pytest.raises(DamagedError, match="expected each of the folds fold 1, fold 2 once, got fold 1"):
+    with pytest.raises(DamagedError, match="seed 42: expected each of the folds fold 1, fold 2 once, got fold 1"):
         summarise(whole[:1], tmp_path / "report")
     with pytest.raises(DamagedError, match="once, got fold 1, fold 1"):
         summarise([whole[0], whole[0]], tmp_path / "report")
+    with pytest.raises(DamagedError, match="seed 1: expected each of the folds fold 1, fold 2 once, got fold 2"):
+        summarise([*whole, tmp_path / "seed"], tmp_path / "report")
     with pytest.raises(DamagedError, match="folds of one cross-validation"):
         summarise([whole[0], tmp_path / "other"], tmp_path / "report")
     assert not (tmp_path / "report").exists()
