@@ -7,7 +7,7 @@ are flattened and joined. What was fitted travels with the model: the extractors
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -22,6 +22,7 @@ from ser.features import EXTRACTORS, About, FeatureExtractor
 
 Array = npt.NDArray[Any]
 Features = npt.NDArray[np.float32]
+_ROWS_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
@@ -106,8 +107,15 @@ class StandardisedRows:
         wanted = self.index[numbers]
         ascending = np.argsort(wanted, kind="stable")  # the disk is read forward
         read = np.empty((len(wanted), self.rows.shape[1]), dtype=np.float32)
-        read[ascending] = self.rows[wanted[ascending]]
-        return self.standardiser(read)
+        for start in range(0, len(wanted), _ROWS_AT_ONCE):  # copies on the way are of so many rows only
+            part = ascending[start : start + _ROWS_AT_ONCE]
+            read[part] = self.standardiser(self.rows[wanted[part]])
+        return read
+
+    def blocks(self, size: int = 4096) -> Iterator[Features]:
+        """All rows in their order, so many at a time: float32, shape (up to size, n_features)."""
+        for start in range(0, len(self), size):
+            yield self[np.arange(start, min(start + size, len(self)))]
 
 
 class FrontEnd:

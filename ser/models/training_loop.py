@@ -11,6 +11,7 @@ copies the rows at every step.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import starmap
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -28,8 +29,8 @@ FIGURES = ("loss", "accuracy", "val_loss", "val_accuracy")
 """What the history has of every epoch."""
 Rows = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
-BLOCK_BYTES = 256 << 20
-"""Rows that are in memory at once, where there are more."""
+BLOCK_BYTES = 64 << 20
+"""Rows that are in memory at once, where there are more; for a moment twice, in NumPy's memory and in TensorFlow's."""
 
 
 class RowSource(Protocol):
@@ -145,8 +146,8 @@ def _compile_epoch(
             total += step(tf.gather(rows, rest), tf.gather(labels, rest))
         return total
 
-    @tf.function(input_signature=[row_block, label_block])  # type: ignore[untyped-decorator]
-    def look(rows: Any, labels: Any) -> Any:
+    @tf.function(input_signature=[row_block, label_block, label_block])  # type: ignore[untyped-decorator]
+    def look(rows: Any, labels: Any, _: Any) -> Any:
         return judge(model(rows, training=False), labels)
 
     @tf.function  # type: ignore[untyped-decorator]
@@ -159,8 +160,9 @@ def _compile_epoch(
     validation_order = np.arange(len(validation_rows))
 
     def epoch(order: npt.NDArray[np.int64]) -> tuple[Mapping[str, float], bool]:
-        learnt = sum(learn(*part).numpy() for part in train(order)) / count
-        seen = sum(look(rows, labels).numpy() for rows, labels, _ in validation(validation_order))
+        # `starmap` lets go of a block before it asks for the next one; a loop's variable would hold it.
+        learnt = sum(figures.numpy() for figures in starmap(learn, train(order))) / count
+        seen = sum(figures.numpy() for figures in starmap(look, validation(validation_order)))
         figures = [*learnt, *(seen / len(validation_rows))]
         return dict(zip(FIGURES, map(float, figures), strict=True)), bool(is_finite())
 

@@ -22,7 +22,6 @@ from ser.steps.training import fit_without, model_identity, score
 
 SCORES = "scores.npz"
 FOLD = "fold.json"
-_BLOCK_ROWS = 4_096
 
 
 def plan_folds(features: Path, config: CrossValidationConfig) -> tuple[str, ...]:
@@ -153,8 +152,9 @@ def _write(
     everything = load_features(features)
     fitted = fit_without(everything, held_out, config, report)
     # Not by `predict`, whose input pipeline costs more than the arithmetic.
-    blocks = np.array_split(fitted.held_out_rows, max(1, len(fitted.held_out_rows) // _BLOCK_ROWS))
-    probabilities = np.concatenate([np.asarray(fitted.model(block, training=False)) for block in blocks])
+    probabilities = np.concatenate(
+        [np.asarray(fitted.model(block, training=False)) for block in fitted.held_out_rows.blocks()]
+    )
     score(fitted.held_out, probabilities, everything.classes).save(folder / SCORES)
     settings = read_json(features / SETTINGS)
     write_json(

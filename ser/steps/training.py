@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from ser.bundle import FRONTEND, KERAS, TFLITE, VALIDATION, Manifest, file_digests
 from ser.errors import DamagedError
@@ -111,8 +110,8 @@ class Fitted:
     standardiser: Standardiser
     """Fitted on what the network has learnt from."""
     held_out: FeatureSet
-    held_out_rows: npt.NDArray[np.float32]
-    """float32, shape (n_pieces, n_features), standardised."""
+    held_out_rows: StandardisedRows
+    """Its rows; read by blocks."""
 
 
 def fit_without(everything: FeatureSet, held_out: Sequence[str], config: TrainingConfig, report: Reporter) -> Fitted:
@@ -133,7 +132,7 @@ def fit_without(everything: FeatureSet, held_out: Sequence[str], config: Trainin
     validation = everything.select(held_out)
     classes = everything.classes
     standardiser = Standardiser.fit(everything.rows, training)
-    validation_rows = standardiser(validation.rows)
+    validation_rows = StandardisedRows(everything.rows, everything.numbers(set(held_out)), standardiser)
     model_type = MODEL_TYPES.get(config.model_type)()
     num_features = everything.rows.shape[1]
     model, history = fit(
@@ -160,12 +159,15 @@ def _write(features: Path, config: TrainingConfig, report: Reporter, folder: Pat
     fitted.model.save(folder / KERAS)
     export_tflite(fitted.model, folder / TFLITE)
     served = LiteRTModel((folder / TFLITE).read_bytes())
-    check_agreement(fitted.model, served, fitted.held_out_rows)
+    probabilities = []
+    for block in fitted.held_out_rows.blocks():
+        check_agreement(fitted.model, served, block)
+        probabilities.append(served(block))
     load_frontend(features).save(folder / FRONTEND, fitted.standardiser)
     fitted.held_out.save(folder / VALIDATION)
 
     classes = everything.classes
-    evaluation = measure(score(fitted.held_out, served(fitted.held_out_rows), classes))
+    evaluation = measure(score(fitted.held_out, np.concatenate(probabilities), classes))
     settings = read_json(features / SETTINGS)
     Manifest(
         model_id=model_id(features, config),
