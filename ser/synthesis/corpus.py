@@ -28,6 +28,8 @@ _NAMES = len(SPEAKERS) * len(TEXTS) * len(_VERSIONS)
 """All names of an emotion."""
 MAX_CLIPS = len(EMOTIONS) * _NAMES
 """Most clips: names run out after every speaker has said every text in every emotion 702 times."""
+CLIP_BYTES = 75_000
+"""What a clip takes in the zip, on average."""
 
 _OLDEST = (1980, 1, 1, 0, 0, 0)  # the first moment that a zip can tell; a fixed one keeps its bytes fixed
 
