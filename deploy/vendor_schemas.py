@@ -63,14 +63,16 @@ def main() -> None:
     for definition in DEFINITIONS:
         command = [go, "mod", "download", "-json", definition.module]
         answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout  # noqa: S603 - ours
-        text = (Path(json.loads(answer)["Dir"]) / definition.path).read_text(encoding="utf-8")
-        resource = yaml.safe_load(text)["spec"]
+        module = Path(json.loads(answer)["Dir"])
+        resource = yaml.safe_load((module / definition.path).read_text(encoding="utf-8"))["spec"]
+        notice = module / "NOTICE"  # which the licence wants to be handed on
+        attribution = f" NOTICE: {' '.join(notice.read_text(encoding='utf-8').split())}" if notice.is_file() else ""
         for version in resource["versions"]:
             schema = without_descriptions(version["schema"]["openAPIV3Schema"])
             for name in ("status", *definition.left_out):
                 remove(schema, name)
             left_out = ", ".join(("descriptions", "status", *definition.left_out))
-            comment = f"{definition.module}, {definition.path}; Apache-2.0. Left out here: {left_out}."
+            comment = f"{definition.module}, {definition.path}; Apache-2.0. Left out here: {left_out}.{attribution}"
             file = SCHEMAS / f"{resource['group']}_{version['name']}_{resource['names']['kind']}.json"
             file.write_text(json.dumps({"$comment": comment, **schema}, indent=1) + "\n", encoding="utf-8")
 
