@@ -1,16 +1,18 @@
 """Renders the overlays and holds them against the schemas of Kubernetes and our own rules: `make check`.
 
-What is a custom resource (ServiceMonitor, InferenceService) has no schema there; it is only held against the rules.
+The schemas of custom resources (ServiceMonitor, InferenceService) are in `schemas/`; `vendor_schemas.py` made them.
 """
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import kubernetes_validate
 import yaml
 
@@ -18,7 +20,7 @@ from ser.version import VERSION
 
 DEPLOY = Path(__file__).parent
 KUBERNETES = "1.33"
-CUSTOM = frozenset({"ServiceMonitor", "InferenceService"})
+SCHEMAS = DEPLOY / "schemas"
 
 
 def main() -> None:
@@ -44,14 +46,37 @@ def problems(text: str) -> Iterator[str]:
     names = {(resource["kind"], resource["metadata"]["name"]) for resource in resources}
     for resource in resources:
         name = f"{resource['kind']} {resource['metadata']['name']}"
-        if resource["kind"] not in CUSTOM:
-            try:
-                kubernetes_validate.validate(resource, KUBERNETES, strict=True)
-            except kubernetes_validate.ValidationError as error:
-                yield f"{name}: {'.'.join(map(str, error.path))}: {error.message}"
+        yield from (f"{name}: {problem}" for problem in _schema_problems(resource))
         pod = _pod(resource)
         if pod is not None:
             yield from (f"{name}: {problem}" for problem in _pod_problems(pod, names))
+
+
+def _schema_problems(resource: dict[str, Any]) -> Iterator[str]:
+    custom = SCHEMAS / f"{resource['apiVersion'].replace('/', '_')}_{resource['kind']}.json"
+    if custom.is_file():
+        schema = _strict(json.loads(custom.read_text(encoding="utf-8")))
+        for error in jsonschema.Draft202012Validator(schema).iter_errors(resource):
+            yield f"{'.'.join(map(str, error.absolute_path))}: {error.message}"
+        return
+    try:
+        kubernetes_validate.validate(resource, KUBERNETES, strict=True)
+    except kubernetes_validate.ValidationError as error:
+        yield f"{'.'.join(map(str, error.path))}: {error.message}"
+    except kubernetes_validate.SchemaNotFoundError:
+        yield f"no schema of {resource['apiVersion']} {resource['kind']}, neither Kubernetes' nor in {SCHEMAS.name}/"
+
+
+def _strict(schema: Any) -> Any:
+    """The schema with fields that it does not name refused, as a Kubernetes server refuses them from kubectl."""
+    if isinstance(schema, list):
+        return [_strict(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    strict = {key: _strict(value) for key, value in schema.items()}
+    if isinstance(schema.get("properties"), dict) and not schema.get("x-kubernetes-preserve-unknown-fields"):
+        strict.setdefault("additionalProperties", False)
+    return strict
 
 
 def _pod(resource: dict[str, Any]) -> dict[str, Any] | None:

@@ -1,8 +1,7 @@
 """Run the pipeline's steps here in their containers, by Docker or by Podman's socket.
 
 KFP 2.17's own task handler cannot be used as it is: it lets the engine remove a container at its end, and when that
-happens before the exit code was read, it takes the step for a success (kubeflow/pipelines issue 13332; pull request
-13907 would mend it).
+happens before the exit code was read, it takes the step for a success (docs/upstream.md).
 """
 
 from __future__ import annotations

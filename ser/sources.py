@@ -252,11 +252,16 @@ class EmbeddedSource(Source):
         """See `Source.identity`."""
         return {"embedded": {"clips": self.clips, "seed": self.seed}}
 
-    def fetch(self, path: Path, *, max_bytes: int, report: Reporter) -> None:  # noqa: ARG002 - ours, and bounded
+    def fetch(self, path: Path, *, max_bytes: int, report: Reporter) -> None:
         """See `Source.fetch`."""
-        try:
-            from ser.synthesis import synthesise_corpus  # a server that only predicts never needs it
+        from ser.synthesis import CLIP_BYTES, synthesise_corpus  # a server that only predicts never needs it
 
+        # Told before the work: with a clip in ten milliseconds it may be of hours.
+        if self.clips * CLIP_BYTES > max_bytes:
+            raise LimitError(
+                f"{self.description}: expected at most {max_bytes} bytes, it takes about {self.clips * CLIP_BYTES}"
+            )
+        try:
             synthesise_corpus(path, clips=self.clips, seed=self.seed, report=report)
         except ValueError as error:
             raise ConfigError([FieldViolation("remote_url", str(error))]) from error

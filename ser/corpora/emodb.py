@@ -27,7 +27,8 @@ GENDERS = MappingProxyType(
 )
 """Speaker to gender."""
 
-_NAME = re.compile(r"(?:.*/)?(?P<speaker>\d{2})(?P<text>[ab]\d{2})(?P<emotion>[WLEAFTN])[a-z]\.\w+")
+# EmoDB's versions have one letter; the embedded corpus has more of them than letters.
+_NAME = re.compile(r"(?:.*/)?(?P<speaker>\d{2})(?P<text>[ab]\d{2})(?P<emotion>[WLEAFTN])[a-z]{1,2}\.\w+")
 
 
 @CORPORA.register()

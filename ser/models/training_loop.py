@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import starmap
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -31,8 +32,8 @@ Watch = Callable[["keras.Model"], Mapping[str, float]]
 """Looks at the network after an epoch; what it tells is recorded and used for nothing."""
 Rows = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
-BLOCK_BYTES = 256 << 20
-"""Rows that are in memory at once, where there are more."""
+BLOCK_BYTES = 64 << 20
+"""Rows that are in memory at once, where there are more; for a moment twice, in NumPy's memory and in TensorFlow's."""
 
 
 class RowSource(Protocol):
@@ -192,7 +193,8 @@ def _compile_epoch(
     train = _Blocks(train_rows, train_labels, block)
 
     def epoch(order: npt.NDArray[np.int64]) -> tuple[Mapping[str, float], bool]:
-        learnt = sum(learn(*part).numpy() for part in train(order)) / count
+        # `starmap` lets go of a block before it asks for the next one; a loop's variable would hold it.
+        learnt = sum(figures.numpy() for figures in starmap(learn, train(order))) / count
         return dict(zip(FIGURES, map(float, learnt), strict=True)), bool(is_finite())
 
     return epoch

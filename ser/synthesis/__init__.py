@@ -10,6 +10,6 @@ It shows that the pipeline works and how fast. It is no evidence about people: w
 how far the settings in `prosody` overlap, nothing else.
 """
 
-from ser.synthesis.corpus import MAX_CLIPS, MIN_CLIPS, synthesise_corpus
+from ser.synthesis.corpus import CLIP_BYTES, MAX_CLIPS, MIN_CLIPS, synthesise_corpus
 
-__all__ = ["MAX_CLIPS", "MIN_CLIPS", "synthesise_corpus"]
+__all__ = ["CLIP_BYTES", "MAX_CLIPS", "MIN_CLIPS", "synthesise_corpus"]

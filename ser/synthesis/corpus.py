@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import wave
 import zipfile
 from pathlib import Path
@@ -19,8 +20,16 @@ from ser.synthesis.voice import SAMPLE_RATE_HZ, Samples, speak
 
 MIN_CLIPS = 2 * len(EMOTIONS)
 """Fewest clips: two of each emotion, one to learn from and one to test."""
-MAX_CLIPS = len(SPEAKERS) * len(TEXTS) * len(EMOTIONS) * len(ascii_lowercase)
-"""Most clips: names run out after every speaker has said every text in every emotion 26 times."""
+_VERSIONS = (*ascii_lowercase, *map("".join, itertools.product(ascii_lowercase, repeat=2)))
+"""Ends of names: EmoDB's one letter, and two once those have run out."""
+_ONE_LETTER = len(SPEAKERS) * len(TEXTS) * len(ascii_lowercase)
+"""Names of an emotion that end in one letter."""
+_NAMES = len(SPEAKERS) * len(TEXTS) * len(_VERSIONS)
+"""All names of an emotion."""
+MAX_CLIPS = len(EMOTIONS) * _NAMES
+"""Most clips: names run out after every speaker has said every text in every emotion 702 times."""
+CLIP_BYTES = 75_000
+"""What a clip takes in the zip, on average."""
 
 _OLDEST = (1980, 1, 1, 0, 0, 0)  # the first moment that a zip can tell; a fixed one keeps its bytes fixed
 
@@ -28,16 +37,16 @@ _OLDEST = (1980, 1, 1, 0, 0, 0)  # the first moment that a zip can tell; a fixed
 def synthesise_corpus(path: Path, *, clips: int = 300, seed: int = 0, report: Reporter = silent) -> None:
     """Writes a corpus of synthetic emotional speech as a zip, laid out like EmoDB.
 
-    Members are `wav/03a01Fa.wav` (speaker 03, text a01, emotion F, version a): 16 kHz, mono, 16-bit PCM, 1.2
-    to 3.5 s. Emotions and speakers are about as frequent as EmoDB's. Memory does not grow with the number of
-    clips.
+    Members are `wav/03a01Fa.wav` (speaker 03, text a01, emotion F, version a; aa follows z): 16 kHz, mono,
+    16-bit PCM, 1.2 to 3.5 s. Emotions and speakers are about as frequent as EmoDB's. Memory hardly grows with
+    the number of clips.
 
     The same arguments give the same bytes on the same machine and library versions. A clip follows from seed
     and name alone, and a larger corpus holds every clip of a smaller one of the same seed.
 
     Args:
         path: The zip to write, whole or not at all; its folder is made if it is missing.
-        clips: How many, from `MIN_CLIPS` (14) to `MAX_CLIPS` (18,200); each takes about 75 kB and 10 ms.
+        clips: How many, from `MIN_CLIPS` (14) to `MAX_CLIPS` (491,400); each takes about 75 kB and 10 ms.
         seed: Any whole number from 0.
         report: Told of each clip, in stage "synthesise".
 
@@ -69,9 +78,9 @@ def plan(clips: int, seed: int) -> list[str]:
     names: list[str] = []
     for emotion, count in _shares(clips).items():
         of_emotion: list[str] = []
-        for version in ascii_lowercase:
+        for version in _VERSIONS:
             if len(of_emotion) < count:
-                rng = np.random.default_rng([seed, ord(emotion), ord(version)])
+                rng = np.random.default_rng([seed, ord(emotion), *version.encode()])
                 of_emotion += (f"{pair}{emotion}{version}" for pair in _shuffled_pairs(rng))
         names += of_emotion[:count]
     return sorted(names)
@@ -87,9 +96,10 @@ def synthesise_clip(name: str, seed: int) -> Samples:
 
 def _shares(clips: int) -> dict[str, int]:
     """Clips of each emotion: two, and the others one by one where most are lacking (Sainte-Laguë's method)."""
-    most = MAX_CLIPS // len(EMOTIONS)
     shares = dict.fromkeys(EMOTIONS, 2)
-    for _ in range(clips - MIN_CLIPS):
+    for given in range(MIN_CLIPS, clips):
+        # No emotion begins with two letters before one letter has ended all names of every emotion.
+        most = _ONE_LETTER if given < len(EMOTIONS) * _ONE_LETTER else _NAMES
         unfilled = [letter for letter in EMOTIONS if shares[letter] < most]
         shares[max(unfilled, key=lambda letter: EMOTIONS[letter].clips / (2 * shares[letter] + 1))] += 1
     return shares

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,29 @@ def test_what_is_wrong_is_told(old: str, new: str, says: str) -> None:
     found = list(problems(SOUND.replace(old, new)))
     assert found
     assert any(says in problem for problem in found), found
+
+
+SERVICE_MONITOR = (ROOT / "deploy" / "overlays" / "production" / "service-monitor.yaml").read_text()
+INFERENCE_SERVICE = (ROOT / "deploy" / "kserve" / "inference-service.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("text", "old", "new", "says"),
+    [
+        (SERVICE_MONITOR, "interval: 15s", "intervals: 15s", "spec.endpoints.0: .*'intervals' was unexpected"),
+        (SERVICE_MONITOR, "interval: 15s", "interval: often", "spec.endpoints.0.interval: 'often' does not match"),
+        (SERVICE_MONITOR, "  selector:", "  selectors:", "spec: 'selector' is a required property"),
+        (SERVICE_MONITOR, "com/v1", "com/v9", "no schema of monitoring.coreos.com/v9 ServiceMonitor"),
+        (INFERENCE_SERVICE, "maxReplicas: 10", "maxReplica: 10", "spec.predictor: .*'maxReplica' was unexpected"),
+        (INFERENCE_SERVICE, "minReplicas: 1", "minReplicas: few", "spec.predictor.minReplicas: 'few' is not of type"),
+        (INFERENCE_SERVICE, "secretRef:", "secretsRef:", "containers.0.envFrom.0: .*'secretsRef' was unexpected"),
+    ],
+)
+def test_a_wrong_field_of_a_custom_resource_is_told_by_name(text: str, old: str, new: str, says: str) -> None:
+    assert list(problems(text)) == []
+    assert old in text
+    found = list(problems(text.replace(old, new, 1)))
+    assert any(re.search(says, problem) for problem in found), found
 
 
 def test_compose_has_the_images_of_this_version_and_opens_nothing_to_others() -> None:

@@ -6,16 +6,20 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import boto3
 import pytest
 
 from ser.bundle import MANIFEST, Bundle
 from ser.model_store import list_models, save_bundle
 from tests.inference_server.harness import Server, serve
-from tests.object_store import bucket, s3_endpoint
+from tests.object_store import put, s3_bucket, s3_endpoint
 from tests.signals import tone, wav
 
-__all__ = ["bucket", "s3_endpoint"]
+__all__ = ["s3_bucket", "s3_endpoint"]
+
+
+@pytest.fixture
+def bucket(s3_bucket: str) -> str:
+    return s3_bucket
 
 
 @pytest.fixture
@@ -49,10 +53,7 @@ def test_models_are_served_listed_reloaded_and_deleted(
     changed = tmp_path / "changed" / model_id
     shutil.copytree(bundle.folder, changed)
     bundle.manifest.model_copy(update={"classes": tuple(f"x-{name}" for name in bundle.manifest.classes)}).save(changed)
-    name = bucket.removeprefix("s3://")
-    boto3.client("s3").put_object(
-        Bucket=name, Key=f"models/{model_id}/{MANIFEST}", Body=(changed / MANIFEST).read_bytes()
-    )
+    put(bucket, f"models/{model_id}/{MANIFEST}", (changed / MANIFEST).read_bytes())
     prediction = before["prediction"]
     while prediction == before["prediction"]:  # the test's own limit ends this if it never comes
         prediction = predict(store_server, model_id)[1]["prediction"]

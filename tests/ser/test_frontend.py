@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -99,3 +100,27 @@ def test_a_column_that_did_not_vary_becomes_zero_even_for_a_new_value(constant: 
 def test_the_front_end_s_config_comes_from_its_settings() -> None:
     settings = frontend().settings()
     assert parse(MFCCConfig, settings["methods"]["MFCC"]) == MFCCConfig()
+
+
+def test_rows_that_are_read_by_blocks_are_to_the_last_bit_those_that_are_read_whole() -> None:
+    rows = (RNG.standard_normal((5_000, 3)) * [1, 100, 1e-3]).astype(np.float32)
+    index = np.sort(RNG.permutation(5_000)[:4_500])
+    standardiser = Standardiser.fit(rows, index)
+    read = StandardisedRows(rows, index, standardiser)
+    expected = standardiser(rows[index])
+    np.testing.assert_array_equal(np.concatenate(list(read.blocks(1_000))), expected)
+    assert [len(block) for block in read.blocks(1_000)] == [1_000] * 4 + [500]
+    order = RNG.permutation(4_500)
+    np.testing.assert_array_equal(read[order], expected[order])
+
+
+def test_a_block_of_rows_is_in_memory_once(tmp_path: Path) -> None:
+    np.save(tmp_path / "rows.npy", np.ones((20_000, 100), dtype=np.float32))
+    rows = np.load(tmp_path / "rows.npy", mmap_mode="r")
+    order = RNG.permutation(20_000)
+    standardised = StandardisedRows(rows, np.arange(20_000), Standardiser.fit(rows))
+    tracemalloc.start()  # NumPy tells it of every array; what is mapped from a file is none
+    block = standardised[order]
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak_bytes < 1.25 * block.nbytes

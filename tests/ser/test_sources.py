@@ -16,6 +16,7 @@ from ser import sources
 from ser.errors import ConfigError, DownloadError, LimitError, SerError
 from ser.progress import Progress, silent
 from ser.sources import EmbeddedSource, FileSource, HttpSource, open_source
+from ser.synthesis import CLIP_BYTES
 
 CONTENT = bytes(range(256)) * 4_000
 
@@ -202,3 +203,12 @@ def test_an_address_of_no_known_form_is_refused(url: str) -> None:
 def test_an_embedded_corpus_of_impossible_size_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="^remote_url: "):
         fetch("embedded:?clips=1", tmp_path)
+
+
+def test_an_embedded_corpus_that_is_too_large_is_refused_before_it_is_made(tmp_path: Path) -> None:
+    message = "20 synthetic clips, seed 0: expected at most 1000000 bytes, it takes about 1500000"
+    with pytest.raises(LimitError, match=message):
+        fetch("embedded:?clips=20", tmp_path, max_bytes=10**6)
+    assert not list(tmp_path.iterdir())
+    made = fetch("embedded:?clips=20", tmp_path, max_bytes=1_500_000)
+    assert len(made) == pytest.approx(20 * CLIP_BYTES, rel=0.1)

@@ -1,4 +1,4 @@
-"""Models and data in an object store, against a server that speaks S3."""
+"""Models and data in an object store, against servers that speak S3 and Cloud Storage."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import os
 import shutil
 from pathlib import Path
 
-import boto3
 import numpy as np
 import pytest
 
@@ -19,20 +18,16 @@ from ser.model_store import delete_bundle, find_bundle, list_models, save_bundle
 from ser.predictor import Predictor
 from ser.stores import Store, StoreError, cache_folder
 from ser.trainer import Trainer
-from tests.object_store import bucket, s3_endpoint
+from tests.object_store import gs_bucket, gs_endpoint, objects, put, s3_bucket, s3_endpoint
 from tests.signals import tone, wav
 
-__all__ = ["bucket", "s3_endpoint"]
+__all__ = ["gs_bucket", "gs_endpoint", "s3_bucket", "s3_endpoint"]
 
 
-def objects(address: str) -> dict[str, bytes]:
-    client, name = boto3.client("s3"), address.removeprefix("s3://").partition("/")[0]
-    found = client.list_objects_v2(Bucket=name).get("Contents", [])
-    return {entry["Key"]: client.get_object(Bucket=name, Key=entry["Key"])["Body"].read() for entry in found}
-
-
-def put(address: str, key: str, content: bytes) -> None:
-    boto3.client("s3").put_object(Bucket=address.removeprefix("s3://").partition("/")[0], Key=key, Body=content)
+@pytest.fixture(params=["s3_bucket", "gs_bucket"], ids=["s3", "gs"])
+def bucket(request: pytest.FixtureRequest) -> str:
+    """The address of an empty bucket, of S3 and of Cloud Storage in turn."""
+    return str(request.getfixturevalue(request.param))
 
 
 def clear_cache() -> None:
@@ -134,9 +129,9 @@ def test_file_addresses_are_folders(tmp_path: Path, bundle: Bundle) -> None:
     assert Predictor(place, bundle.manifest.model_id).predict(wav(tone())).prediction in bundle.manifest.classes
 
 
-@pytest.mark.usefixtures("bucket")
-def test_an_unknown_scheme_and_a_bucket_that_is_not_there_are_told() -> None:
+def test_an_unknown_scheme_and_a_bucket_that_is_not_there_are_told(bucket: str) -> None:
     with pytest.raises(ConfigError, match="nothing://x"):
         list_models("nothing://x")
-    with pytest.raises(StoreError, match="s3://not-there-at-all"):
-        Store("s3://not-there-at-all/models").upload({"a": Path(__file__)}, last="a")
+    missing = f"{bucket.partition(':')[0]}://not-there-at-all/models"
+    with pytest.raises(StoreError, match=missing):
+        Store(missing).upload({"a": Path(__file__)}, last="a")

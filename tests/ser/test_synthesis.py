@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import zipfile
 from collections import Counter
@@ -14,7 +15,7 @@ import soundfile
 
 from ser.corpora.emodb import EMOTIONS, GENDERS, EmoDB
 from ser.progress import Progress
-from ser.synthesis import MAX_CLIPS, MIN_CLIPS, synthesise_corpus
+from ser.synthesis import MIN_CLIPS, synthesise_corpus
 from ser.synthesis.corpus import plan, synthesise_clip
 from ser.synthesis.phones import PHONES, TEXTS
 from ser.synthesis.prosody import EMOTIONS as SETTINGS
@@ -58,7 +59,9 @@ def test_a_clip_does_not_depend_on_those_made_before_it() -> None:
     np.testing.assert_array_equal(synthesise_clip("03a01Fa", 0), alone)
 
 
-@pytest.mark.parametrize(("name", "seed"), [("03a01Fa", 1), ("03a01Fb", 0), ("03a01Wa", 0), ("03a02Fa", 0)])
+@pytest.mark.parametrize(
+    ("name", "seed"), [("03a01Fa", 1), ("03a01Fb", 0), ("03a01Faa", 0), ("03a01Wa", 0), ("03a02Fa", 0)]
+)
 def test_seed_and_each_part_of_the_name_change_the_clip(name: str, seed: int) -> None:
     one, other = synthesise_clip("03a01Fa", 0), synthesise_clip(name, seed)
     length = min(len(one), len(other))
@@ -99,7 +102,29 @@ def test_the_fewest_clips_still_have_two_of_each_emotion() -> None:
     assert Counter(name[5] for name in plan(MIN_CLIPS, 0)) == dict.fromkeys(EMOTIONS, 2)
 
 
-@pytest.mark.parametrize("clips", [6_000, MAX_CLIPS])
+@pytest.mark.parametrize(
+    ("clips", "seed", "digest"),
+    [
+        (300, 0, "2b312af1eef0c58d"), (300, 1, "8e3dbec2b562b3ba"), (12_000, 0, "e1b9d96ba8565ea5"),
+        (12_000, 1, "594ed0888e2bfb20"), (18_200, 0, "81f537bdf9490934"),
+    ],
+)  # fmt: skip
+def test_names_of_one_letter_are_what_they_have_been_since_version_0_1(clips: int, seed: int, digest: str) -> None:
+    # A clip follows from its name and the seed, so the corpora are, too.
+    assert hashlib.sha256("\n".join(plan(clips, seed)).encode()).hexdigest()[:16] == digest
+
+
+def test_names_of_two_letters_come_once_those_of_one_have_run_out() -> None:
+    one_letter, more = set(plan(18_200, 0)), set(plan(30_000, 0))
+    assert one_letter < more
+    assert {len(name) for name in one_letter} == {7}
+    assert {len(name) for name in more - one_letter} == {8}
+    emotions = Counter(name[5] for name in more)
+    for letter, clips in EMODB_SHARES.items():
+        assert emotions[letter] == pytest.approx(30_000 * clips / 535, rel=0.01)
+
+
+@pytest.mark.parametrize("clips", [6_000, 18_200, 100_000])
 def test_many_clips_have_as_many_names(clips: int) -> None:
     names = plan(clips, 0)
     assert len(names) == len(set(names)) == clips
@@ -182,9 +207,9 @@ def test_texts_are_made_of_known_sounds_and_all_differ() -> None:
     assert len(set(TEXTS.values())) == len(TEXTS) == 10
 
 
-@pytest.mark.parametrize("clips", [-1, 0, 13, 18_201])
+@pytest.mark.parametrize("clips", [-1, 0, 13, 491_401])
 def test_a_number_of_clips_out_of_range_is_refused_with_the_limits(clips: int, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=rf"expected 14 to 18200 clips, got {clips}"):
+    with pytest.raises(ValueError, match=rf"expected 14 to 491400 clips, got {clips}"):
         synthesise_corpus(tmp_path / "corpus.zip", clips=clips)
     assert not list(tmp_path.iterdir())
 
