@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ser.arrays import load_arrays
 from ser.config import parse
 from ser.errors import DamagedError
 from ser.features import About
 from ser.features.mfcc import MFCC, MFCCConfig
 from ser.features.speaker_and_gender_and_text_type import SpeakerAndGenderAndTextTypeConfig
-from ser.arrays import load_arrays
 from ser.frontend import FrontEnd, Standardiser, load_standardiser
 
 RNG = np.random.default_rng(3)
