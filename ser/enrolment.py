@@ -210,7 +210,8 @@ class Speakers:
         except (KeyError, ValueError, TypeError) as error:
             raise DamagedError(f"{where} has no statistics of a speaker: {error}") from None
         expected, got = len(self._adaptation.mean), len(statistics.total)
-        if got != expected or statistics.clips < 1 or not np.isfinite([*statistics.total, *statistics.squares]).all():
+        finite = np.isfinite([statistics.weight, statistics.total, statistics.squares]).all()
+        if got != expected or statistics.clips < 1 or not finite:
             raise DamagedError(
                 f"{where} does not fit the model: expected {expected} finite sums, got {got} of {statistics.clips} "
                 "clips; enroll the speaker anew, with replace"
