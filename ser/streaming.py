@@ -57,7 +57,7 @@ class StreamingPredictor:
     """Cuts one stream into windows and predicts each. Keeps at most a window and a hop of samples."""
 
     def __init__(
-        self, predictor: Predictor, config: StreamConfig, about: About, speaker: SpeakerStatistics | None = None
+        self, predictor: Predictor, config: StreamConfig, about: About, enrollment: SpeakerStatistics | None = None
     ) -> None:
         """Listens to one stream.
 
@@ -65,7 +65,7 @@ class StreamingPredictor:
             predictor: The model.
             config: How to listen.
             about: Who speaks and what is said, for models that use it.
-            speaker: What is known of the speaker's voice, by default as of `Predictor.predict`.
+            enrollment: Clips of the speaker (`Predictor.listen_to`), besides what is known of `about.speaker`.
         """
         self._predictor = predictor
         self._config = config
@@ -76,7 +76,7 @@ class StreamingPredictor:
         self._first = 0  # where `_samples` begins, in samples from the stream's start
         self._start = 0  # where the next window begins
         self._told = 0  # where the last window ended
-        self._speaker = speaker or predictor.known(about.speaker)
+        self._speaker = together(predictor.known(about.speaker), enrollment)
         self._heard = 0  # where the last window ended that tells of the speaker
         self._adapts = config.adapt and predictor.bundle.adapts and config.window_seconds >= SHORTEST_CLIP_SECONDS
 
