@@ -15,7 +15,7 @@ from inference_server.settings import Settings
 from ser import audio
 from ser.errors import AudioError, ConfigError, FieldViolation, LimitError
 from ser.predictor import Prediction, Predictor
-from ser.speakers import SpeakerStatistics, together
+from ser.speakers import SpeakerStatistics
 from ser.stores import is_address
 from ser_api.v1 import ser_pb2
 
@@ -105,10 +105,14 @@ class Recordings:
         self, clip: ser_pb2.Clip, field: str, predictor: Predictor, heard: SpeakerStatistics | None, call: Call
     ) -> Prediction:
         call.check()
-        about, name, limit = convert.about(clip), clip.name or field, self._settings.max_audio_seconds
-        speaker = together(predictor.known(about.speaker), heard)
         with _errors_of(field):
-            prediction = predictor.predict(clip.audio, about=about, speaker=speaker, name=name, max_seconds=limit)
+            prediction = predictor.predict(
+                clip.audio,
+                about=convert.about(clip),
+                enrollment_clips=heard or (),
+                name=clip.name or field,
+                max_seconds=self._settings.max_audio_seconds,
+            )
         metrics.AUDIO_SECONDS.inc(prediction.pieces[-1].end_seconds)
         return prediction
 

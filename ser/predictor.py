@@ -101,7 +101,7 @@ class Predictor:
         *,
         about: About | None = None,
         speaker: SpeakerStatistics | None = None,
-        enrollment_clips: Sequence[AudioFile] = (),
+        enrollment_clips: Sequence[AudioFile] | SpeakerStatistics = (),
         name: str | None = None,
         max_seconds: float = audio.MAX_SECONDS,
     ) -> Prediction:
@@ -112,7 +112,8 @@ class Predictor:
             about: Who speaks and what is said, for models that use it; unknown values count as nothing known.
             speaker: What is known of the speaker's voice, see `listen`; by default what is known of `about.speaker`,
                 from the training or because somebody of that name enrolled.
-            enrollment_clips: Unlabelled recordings of the speaker, to adapt to besides; they are not kept.
+            enrollment_clips: Unlabelled recordings of the speaker, or what `listen_to` heard in them, to adapt to
+                besides; they are not kept.
             name: What to call it, by default the file's name.
             max_seconds: Longest recording taken, in seconds.
 
@@ -124,9 +125,12 @@ class Predictor:
         """
         about, name = about or About(), name or ("audio" if isinstance(recording, bytes) else Path(recording).name)
         if enrollment_clips:
-            speaker = together(
-                speaker or self.known(about.speaker), self.listen_to(enrollment_clips, max_seconds=max_seconds)
+            heard = (
+                enrollment_clips
+                if isinstance(enrollment_clips, SpeakerStatistics)
+                else self.listen_to(enrollment_clips, max_seconds=max_seconds)
             )
+            speaker = together(speaker or self.known(about.speaker), heard)
         samples = _samples(recording, name, max_seconds)
         return self.predict_samples(samples, about=about, speaker=speaker, name=name)
 
