@@ -162,6 +162,7 @@ def model_summary(manifest: Manifest) -> ser_pb2.ModelSummary:
         created=_moment(manifest.created),
         classes=manifest.classes,
         metrics=manifest.metrics,
+        adapts=manifest.adapts,
     )
 
 
@@ -174,6 +175,7 @@ def model(bundle: Bundle) -> ser_pb2.Model:
         created=_moment(manifest.created),
         classes=manifest.classes,
         metrics=manifest.metrics,
+        adapts=manifest.adapts,
         validation_samples=manifest.validation_samples,
         manifest=json_format.ParseDict(manifest.model_dump(mode="json"), Struct()),
         has_report=bundle.report.is_dir(),

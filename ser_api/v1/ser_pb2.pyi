@@ -1185,10 +1185,13 @@ class ModelSummary(_message.Message):
     CREATED_FIELD_NUMBER: _builtins.int
     CLASSES_FIELD_NUMBER: _builtins.int
     METRICS_FIELD_NUMBER: _builtins.int
+    ADAPTS_FIELD_NUMBER: _builtins.int
     model_id: _builtins.str
     """Its name."""
     model_type: _builtins.str
     """Its registered type."""
+    adapts: _builtins.bool
+    """Whether it adapts to speakers."""
     @_builtins.property
     def created(self) -> _timestamp_pb2.Timestamp:
         """When it was made."""
@@ -1209,10 +1212,11 @@ class ModelSummary(_message.Message):
         created: _timestamp_pb2.Timestamp | None = ...,
         classes: _abc.Iterable[_builtins.str] | None = ...,
         metrics: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
+        adapts: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["created", b"created"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["classes", b"classes", "created", b"created", "metrics", b"metrics", "model_id", b"model_id", "model_type", b"model_type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adapts", b"adapts", "classes", b"classes", "created", b"created", "metrics", b"metrics", "model_id", b"model_id", "model_type", b"model_type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1278,12 +1282,15 @@ class Model(_message.Message):
     VALIDATION_SAMPLES_FIELD_NUMBER: _builtins.int
     MANIFEST_FIELD_NUMBER: _builtins.int
     HAS_REPORT_FIELD_NUMBER: _builtins.int
+    ADAPTS_FIELD_NUMBER: _builtins.int
     model_id: _builtins.str
     """Its name."""
     model_type: _builtins.str
     """Its registered type."""
     has_report: _builtins.bool
     """Whether there is a report."""
+    adapts: _builtins.bool
+    """Whether it adapts to speakers."""
     @_builtins.property
     def created(self) -> _timestamp_pb2.Timestamp:
         """When it was made."""
@@ -1315,10 +1322,11 @@ class Model(_message.Message):
         validation_samples: _abc.Iterable[_builtins.str] | None = ...,
         manifest: _struct_pb2.Struct | None = ...,
         has_report: _builtins.bool = ...,
+        adapts: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["created", b"created", "manifest", b"manifest"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["classes", b"classes", "created", b"created", "has_report", b"has_report", "manifest", b"manifest", "metrics", b"metrics", "model_id", b"model_id", "model_type", b"model_type", "validation_samples", b"validation_samples"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adapts", b"adapts", "classes", b"classes", "created", b"created", "has_report", b"has_report", "manifest", b"manifest", "metrics", b"metrics", "model_id", b"model_id", "model_type", b"model_type", "validation_samples", b"validation_samples"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

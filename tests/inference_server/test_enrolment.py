@@ -108,6 +108,13 @@ def test_clips_that_come_along_are_adapted_to_and_not_kept(listener: Server, ada
     assert kept == ["anna.npz"]
 
 
+def test_a_model_says_whether_it_adapts(listener: Server, adapts: str, model_id: str) -> None:
+    with listener.client() as client:
+        listed = {one["model_id"]: one["adapts"] for one in client.get("/models").json()["models"]}
+        assert listed == {adapts: True, model_id: False}
+        assert [client.get(f"/models/{one}").json()["adapts"] for one in (adapts, model_id)] == [True, False]
+
+
 def test_speakers_are_listed_with_those_of_the_training(listener: Server, adapts: str, adaptive: Bundle) -> None:
     assert adaptive.adaptation is not None
     trained = {name: known.clips for name, known in adaptive.adaptation.known.items()}
@@ -231,6 +238,15 @@ def test_wrong_enrollment_clips_are_named(listener: Server, adapts: str, adaptiv
             "1 to 1000"
             in refused(lambda: stub.ListSpeakers(ser_pb2.ListSpeakersRequest(model_id=adapts, page_size=0)))[1]
         )
+
+
+def test_a_deadline_that_passes_keeps_nothing(listener: Server, adapts: str) -> None:
+    clips = [wav(tone(19.0, 8_000), 8_000)] * 4
+    request = ser_pb2.EnrollSpeakerRequest(model_id=adapts, speaker="anna", clips=clips)
+    with listener.stub() as stub, pytest.raises(grpc.RpcError) as late:
+        stub.EnrollSpeaker(request, timeout=0.002)
+    assert late.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED  # type: ignore[attr-defined]
+    assert not (listener.models / ".speakers" / adapts).exists()
 
 
 def test_sums_that_were_damaged_are_told_of_and_can_be_replaced(listener: Server, adapts: str) -> None:
