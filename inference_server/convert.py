@@ -15,6 +15,7 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 from inference_server.failures import STATUSES, JobFailedError
 from inference_server.jobs.store import Job
 from ser.bundle import TFLITE, Bundle, Manifest
+from ser.enrolment import KnownSpeaker
 from ser.errors import Code, FieldViolation
 from ser.features import About
 from ser.predictor import Piece, Prediction
@@ -78,6 +79,7 @@ def predict_response(prediction: Prediction, model: Bundle) -> ser_pb2.PredictRe
         pieces=_pieces(prediction.pieces),
         unknown=prediction.unknown,
         model=identity(model),
+        speaker_clips=prediction.speaker_clips,
     )
 
 
@@ -91,6 +93,7 @@ def predict_response_of_clips(predictions: Sequence[Prediction], model: Bundle) 
                 probabilities=prediction.probabilities,
                 pieces=_pieces(prediction.pieces),
                 unknown=prediction.unknown,
+                speaker_clips=prediction.speaker_clips,
             )
             for prediction in predictions
         ],
@@ -108,6 +111,7 @@ def stream_response(window: Window, model: Bundle | None) -> ser_pb2.StreamPredi
         probabilities=prediction.probabilities if prediction else {},
         silence=prediction is None,
         model=identity(model) if model else None,
+        speaker_clips=prediction.speaker_clips if prediction else 0,
     )
 
 
@@ -158,6 +162,7 @@ def model_summary(manifest: Manifest) -> ser_pb2.ModelSummary:
         created=_moment(manifest.created),
         classes=manifest.classes,
         metrics=manifest.metrics,
+        adapts=manifest.adapts,
     )
 
 
@@ -170,9 +175,17 @@ def model(bundle: Bundle) -> ser_pb2.Model:
         created=_moment(manifest.created),
         classes=manifest.classes,
         metrics=manifest.metrics,
+        adapts=manifest.adapts,
         validation_samples=manifest.validation_samples,
         manifest=json_format.ParseDict(manifest.model_dump(mode="json"), Struct()),
         has_report=bundle.report.is_dir(),
+    )
+
+
+def speaker(known: KnownSpeaker) -> ser_pb2.Speaker:
+    """A speaker in a line."""
+    return ser_pb2.Speaker(
+        speaker=known.speaker, enrolled_clips=known.enrolled_clips, training_clips=known.training_clips
     )
 
 

@@ -19,8 +19,9 @@ logger = logging.getLogger("ser.models")
 class ModelStore:
     """Opened models, the least lately used of which go first. One a process; threads may share it."""
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, capacity: int, refresh_seconds: float) -> None:
         self._capacity = capacity
+        self._refresh_seconds = refresh_seconds
         self._open: OrderedDict[tuple[str, str], tuple[Signature, Predictor]] = OrderedDict()
 
     def __len__(self) -> int:
@@ -56,8 +57,9 @@ class ModelStore:
             signature = _signature(str(folder))
         except FileNotFoundError as error:
             raise DamagedError(f"{os.path.basename(error.filename)} of model {model_id} is missing") from None  # noqa: PTH119
-        predictor = Predictor(folder.parent, model_id)
-        predictor.bundle.frontend, predictor.bundle.standardiser, predictor.bundle.model  # noqa: B018 - reads them
+        predictor = Predictor(place, model_id, refresh_seconds=self._refresh_seconds)
+        bundle = predictor.bundle
+        bundle.frontend, bundle.standardiser, bundle.model, bundle.adaptation  # noqa: B018 - reads them
         self._open[key] = (signature, predictor)
         while len(self._open) > self._capacity:
             self._open.popitem(last=False)

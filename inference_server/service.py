@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from google.api import httpbody_pb2
 
@@ -15,24 +15,30 @@ from inference_server.calls import Call, Calls
 from inference_server.failures import CancelledJobError, StoppingError
 from inference_server.jobs.store import Job, JobStore, State
 from inference_server.paths import resolve_inside
+from inference_server.recordings import Recordings
 from inference_server.settings import Settings
 from ser.bundle import Bundle
 from ser.config import parse
 from ser.corpus_set import is_corpora_file
-from ser.errors import AudioError, ConfigError, FieldViolation, LimitError, NotFoundError, SerError
+from ser.enrolment import check_speaker
+from ser.errors import ConfigError, FieldViolation, NotFoundError, SerError
 from ser.model_store import delete_bundle, find_bundle
-from ser.predictor import Prediction, Predictor
+from ser.predictor import Predictor
 from ser.request import TrainRequest
 from ser.sources import open_source
 from ser.stores import is_address
 from ser.streaming import StreamConfig, StreamingPredictor
 from ser_api.v1 import ser_pb2
 
-INLINE_BYTES = 256 << 10
-"""Recordings up to this size are predicted at once, in a millisecond or a few; handing them to a thread and back costs
-a tenth of that. Larger ones go to a thread, so that short calls need not wait for them."""
 _SECONDS_BETWEEN_LOOKS = 0.2
 Result = TypeVar("Result")
+
+
+class _OfModel(Protocol):
+    """A request that names a model."""
+
+    model_save_path: str
+    model_id: str
 
 
 class SpeechEmotionRecognition:
@@ -43,8 +49,9 @@ class SpeechEmotionRecognition:
         self._calls = calls
         self._jobs = jobs
         self._model_root = resolve_inside(settings.model_root, "", field="model_save_path")
-        self._models = models.ModelStore(settings.max_loaded_models)
+        self._models = models.ModelStore(settings.max_loaded_models, settings.refresh_seconds)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="predict")
+        self._recordings = Recordings(settings, self._in_thread)
 
     async def Train(self, request: ser_pb2.TrainRequest, call: Call) -> ser_pb2.TrainResponse:  # noqa: N802
         """See the proto."""
@@ -77,10 +84,7 @@ class SpeechEmotionRecognition:
         call: Call,  # noqa: ARG002
     ) -> ser_pb2.ListTrainingJobsResponse:
         """See the proto."""
-        size = request.page_size if request.HasField("page_size") else 100
-        if not 1 <= size <= 1_000:
-            raise _wrong("page_size", f"expected 1 to 1000, got {size}")
-        token = request.page_token
+        size, token = _page_size(request), request.page_token
         if token and not (token.isascii() and token.isdigit() and len(token) < 19):
             raise _wrong("page_token", f"expected the next_page_token of an answer, got {token[:100]!r}")
         jobs = self._jobs.newest(size + 1, before=int(token) if token else None)
@@ -112,14 +116,13 @@ class SpeechEmotionRecognition:
         if request.sample_name:
             of_sample = predictor.predict_sample(request.sample_name, threshold=threshold)
             return convert.predict_response(of_sample, predictor.bundle)
+        self._recordings.check_number(request.clips, "clips")
+        heard = await self._recordings.listen(request.enrollment_clips, "enrollment_clips", predictor, call)
         if request.audio:
-            prediction = (await self._predict([_clip_of(request)], ["audio"], predictor, call))[0]
+            prediction = (await self._recordings.predict([_clip_of(request)], ["audio"], predictor, heard, call))[0]
             return convert.predict_response(prediction.or_uncertain(threshold), predictor.bundle)
-        if len(request.clips) > self._settings.max_clips:
-            limit = self._settings.max_clips
-            raise LimitError(f"clips: expected at most {limit} in one call (SER_MAX_CLIPS), got {len(request.clips)}")
         fields = [f"clips[{number}].audio" for number in range(len(request.clips))]
-        predictions = await self._predict(list(request.clips), fields, predictor, call)
+        predictions = await self._recordings.predict(list(request.clips), fields, predictor, heard, call)
         return convert.predict_response_of_clips([one.or_uncertain(threshold) for one in predictions], predictor.bundle)
 
     async def StreamPredict(  # noqa: N802
@@ -133,7 +136,9 @@ class SpeechEmotionRecognition:
         call.facts["model_id"] = first.config.model_id
         fields = StreamConfig.model_fields
         given = {field.name: value for field, value in first.config.ListFields() if field.name in fields}
-        stream = StreamingPredictor(predictor, parse(StreamConfig, given, at="config"), convert.about(first.config))
+        config, about = parse(StreamConfig, given, at="config"), convert.about(first.config)
+        heard = await self._recordings.listen(first.config.enrollment_clips, "config.enrollment_clips", predictor, call)
+        stream = await self._in_thread(lambda: StreamingPredictor(predictor, config, about, heard))
         model: Bundle | None = predictor.bundle
         async for request in self._until_stop(requests):
             if request is not None and request.WhichOneof("message") != "pcm":
@@ -159,6 +164,33 @@ class SpeechEmotionRecognition:
         place, model_id = self._model_place(request.model_save_path), _given(request.model_id, "model_id")
         await self._in_thread(lambda: delete_bundle(place, model_id))
         return ser_pb2.DeleteModelResponse(model_id=request.model_id)
+
+    async def EnrollSpeaker(self, request: ser_pb2.EnrollSpeakerRequest, call: Call) -> ser_pb2.Speaker:  # noqa: N802
+        """See the proto."""
+        predictor = await self._predictor(request)
+        call.facts["model_id"] = request.model_id
+        name, speakers = _given(request.speaker, "speaker"), predictor.speakers
+        check_speaker(name)
+        heard = await self._recordings.listen(request.clips, "clips", predictor, call)
+        if heard is None:
+            raise _wrong("clips", "mandatory, and missing")
+        return convert.speaker(await self._in_thread(lambda: speakers.enroll(name, heard, replace=request.replace)))
+
+    async def ListSpeakers(self, request: ser_pb2.ListSpeakersRequest, call: Call) -> ser_pb2.ListSpeakersResponse:  # noqa: ARG002, N802
+        """See the proto."""
+        size = _page_size(request)
+        speakers = (await self._predictor(request)).speakers
+        found = await self._in_thread(lambda: speakers.list(after=request.page_token, at_most=size + 1))
+        return ser_pb2.ListSpeakersResponse(
+            speakers=[convert.speaker(known) for known in found[:size]],
+            next_page_token=found[size - 1].speaker if len(found) > size else "",
+        )
+
+    async def DeleteSpeaker(self, request: ser_pb2.DeleteSpeakerRequest, call: Call) -> ser_pb2.DeleteSpeakerResponse:  # noqa: ARG002, N802
+        """See the proto."""
+        speakers, name = (await self._predictor(request)).speakers, _given(request.speaker, "speaker")
+        await self._in_thread(lambda: speakers.delete(name))
+        return ser_pb2.DeleteSpeakerResponse(speaker=name)
 
     async def GetReport(self, request: ser_pb2.GetReportRequest, call: Call) -> httpbody_pb2.HttpBody:  # noqa: ARG002, N802
         """See the proto."""
@@ -228,38 +260,10 @@ class SpeechEmotionRecognition:
         finally:
             stop.cancel()
 
-    async def _predict(
-        self, clips: list[ser_pb2.Clip], fields: list[str], predictor: Predictor, call: Call
-    ) -> list[Prediction]:
-        def work() -> list[Prediction]:
-            return [self._one(clip, field, predictor, call) for clip, field in zip(clips, fields, strict=True)]
-
-        # Lets calls that have come meanwhile be counted, and the first one be served first.
-        await asyncio.sleep(0)
-        if sum(len(clip.audio) for clip in clips) <= INLINE_BYTES:
-            return work()
-        return await self._in_thread(work)
-
-    def _one(self, clip: ser_pb2.Clip, field: str, predictor: Predictor, call: Call) -> Prediction:
-        call.check()
-        limit = self._settings.max_audio_seconds
-        try:
-            prediction = predictor.predict(
-                clip.audio, about=convert.about(clip), name=clip.name or field, max_seconds=limit
-            )
-        except AudioError as error:
-            raise _wrong(field, str(error).removeprefix(f"{field}: ")) from None
-        except LimitError as error:
-            raise LimitError(f"{field}: {str(error).removeprefix(f'{field}: ')} (SER_MAX_AUDIO_SECONDS)") from None
-        metrics.AUDIO_SECONDS.inc(prediction.pieces[-1].end_seconds)
-        return prediction
-
     async def _in_thread(self, work: Callable[[], Result]) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
-    async def _predictor(
-        self, request: ser_pb2.PredictRequest | ser_pb2.GetModelRequest | ser_pb2.StreamConfig
-    ) -> Predictor:
+    async def _predictor(self, request: _OfModel) -> Predictor:
         place, model_id = self._model_place(request.model_save_path), _given(request.model_id, "model_id")
         predictor = self._models.held(place, model_id)
         if predictor is None:
@@ -285,6 +289,18 @@ def _check_one_of(request: ser_pb2.PredictRequest) -> None:
     about = [name for name in ("speaker", "gender", "text") if getattr(request, name)]
     if about and given != ["audio"]:
         raise _wrong(about[0], f"expected only with audio, came with {given[0]}")
+    if request.enrollment_clips:
+        if given == ["sample_name"]:
+            raise _wrong("enrollment_clips", "expected only with audio or clips, came with sample_name")
+        if len(speakers := {clip.speaker for clip in request.clips}) > 1:
+            raise _wrong("enrollment_clips", f"expected clips of one speaker, they name {len(speakers)}")
+
+
+def _page_size(request: ser_pb2.ListTrainingJobsRequest | ser_pb2.ListSpeakersRequest) -> int:
+    size = request.page_size if request.HasField("page_size") else 100
+    if not 1 <= size <= 1_000:
+        raise _wrong("page_size", f"expected 1 to 1000, got {size}")
+    return size
 
 
 def _threshold(request: ser_pb2.PredictRequest) -> float:

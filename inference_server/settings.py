@@ -58,7 +58,7 @@ class Settings(BaseSettings):
     state_root: Path | None = None
     """Folder of the training jobs' state; by default .server in the data root, or in its local cache."""
     refresh_seconds: Annotated[float, Field(gt=0)] = 10.0
-    """How often models from an object store are compared with what is there."""
+    """How often models and speakers from an object store are compared with what is there."""
 
     allowed_schemes: str = "http,https,embedded"
     """What a remote_url may begin with, comma-separated: http, https, embedded, file."""

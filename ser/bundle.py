@@ -80,6 +80,11 @@ class Manifest(pydantic.BaseModel):
     files: dict[str, str]
     """SHA-256 of each file of the bundle but the report's."""
 
+    @property
+    def adapts(self) -> bool:
+        """Whether the model adapts to speakers whose clips are known."""
+        return SPEAKERS in self.files
+
     def save(self, folder: Path) -> None:
         """Writes manifest.json, with a digest of its own content."""
         content = self.model_dump(mode="json")
@@ -162,7 +167,7 @@ class Bundle:
     @property
     def adapts(self) -> bool:
         """Whether the model adapts to speakers whose clips are known."""
-        return SPEAKERS in self.manifest.files
+        return self.manifest.adapts
 
     @cached_property
     def adaptation(self) -> SpeakerAdaptation | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ser.bundle import MANIFEST, REPORT, Bundle, Manifest
+from ser.enrolment import delete_speakers
 from ser.errors import ConfigError, DamagedError, FieldViolation, NotFoundError
 from ser.files import STAMP, exclusive, make_folder, partial, read_json, recover, remove, replace_folder, write_json
 from ser.stores import Store, cache_folder, files_of, is_address, local_path
@@ -118,7 +119,7 @@ def upload_bundle(model_save_path: Place, model_id: str) -> None:
 
 
 def delete_bundle(model_save_path: Place, model_id: str) -> None:
-    """Deletes a model with its report: first out of sight, in one step, then from the disk.
+    """Deletes a model with its report, first out of sight, in one step, then from the disk; and who enrolled for it.
 
     Raises:
         ConfigError: If `model_id` is not a name.
@@ -127,12 +128,15 @@ def delete_bundle(model_save_path: Place, model_id: str) -> None:
     folder = bundle_folder(model_save_path, model_id)
     if is_address(model_save_path):
         store = _store(model_save_path, model_id)
-        if store.read(MANIFEST) is None:
-            raise _not_found(model_save_path, model_id)
+        there = store.read(MANIFEST) is not None
         store.delete(first=MANIFEST)
-    elif not folder.is_dir():
+    else:
+        there = folder.is_dir()
+    if there:
+        _forget(folder)
+    delete_speakers(model_save_path, model_id)  # of a model that is gone too: a deletion that was killed goes on
+    if not there:
         raise _not_found(model_save_path, model_id)
-    _forget(folder)
 
 
 def write_receipt(model_save_path: Place, name: str, receipt: Mapping[str, Any]) -> None:

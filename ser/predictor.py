@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property, reduce
+from operator import add
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,10 +15,14 @@ import numpy.typing as npt
 
 from ser import audio
 from ser.bundle import Bundle
+from ser.enrolment import REFRESH_SECONDS, Speakers, check_speaker
 from ser.errors import ConfigError, FieldViolation, NotFoundError, UnsupportedError
 from ser.features import About
 from ser.model_store import find_bundle
-from ser.speakers import SpeakerStatistics
+from ser.speakers import SpeakerAdaptation, SpeakerStatistics, together
+
+AudioFile = str | os.PathLike[str] | bytes
+"""A file's path, or the bytes of one: WAV, FLAC, OGG or MP3, any rate and channels."""
 
 UNCERTAIN = "uncertain"
 """The prediction of a recording whose most probable label is less probable than was asked for."""
@@ -84,12 +90,15 @@ class Predictor:
         'anger'
     """
 
-    def __init__(self, model_save_path: str | os.PathLike[str], model_id: str) -> None:
+    def __init__(
+        self, model_save_path: str | os.PathLike[str], model_id: str, *, refresh_seconds: float = REFRESH_SECONDS
+    ) -> None:
         """Opens a model and checks that it is whole.
 
         Args:
             model_save_path: Folder of models, or its address in an object store, as `s3://bucket/models`.
             model_id: Which model.
+            refresh_seconds: How long, at an address, what was read of an enrolled speaker counts.
 
         Raises:
             NotFoundError: If there is no such model.
@@ -99,13 +108,16 @@ class Predictor:
         self.bundle = Bundle(find_bundle(model_save_path, model_id))
         self.model_id = self.bundle.manifest.model_id
         self.classes = self.bundle.manifest.classes
+        self._place = model_save_path
+        self._refresh_seconds = refresh_seconds
 
     def predict(
         self,
-        recording: str | os.PathLike[str] | bytes,
+        recording: AudioFile,
         *,
         about: About | None = None,
         speaker: SpeakerStatistics | None = None,
+        enrollment_clips: Sequence[AudioFile] | SpeakerStatistics = (),
         name: str | None = None,
         threshold: float = 0.0,
         max_seconds: float = audio.MAX_SECONDS,
@@ -113,10 +125,12 @@ class Predictor:
         """Predicts a recording.
 
         Args:
-            recording: A file's path, or the bytes of one: WAV, FLAC, OGG or MP3, any rate and channels.
+            recording: What to predict.
             about: Who speaks and what is said, for models that use it; unknown values count as nothing known.
-            speaker: What is known of the speaker's voice, see `listen`; by default what the model knows of
-                `about.speaker`, if that is one it was trained on.
+            speaker: What is known of the speaker's voice, see `listen`; by default what is known of `about.speaker`,
+                from the training or because somebody of that name enrolled.
+            enrollment_clips: Unlabelled recordings of the speaker, or what `listen_to` heard in them, to adapt to
+                besides; they are not kept.
             name: What to call it, by default the file's name.
             threshold: Least probability of an answer, 0 to 1; where the most probable label has less, the prediction is
                 `UNCERTAIN`.
@@ -127,14 +141,18 @@ class Predictor:
             NotFoundError: If there is no such file.
             AudioError: If it cannot be decoded, or holds nothing to analyse.
             LimitError: If it is longer than `max_seconds`.
+            UnsupportedError: If there are enrollment clips and the model does not adapt to speakers.
         """
-        if isinstance(recording, bytes):
-            name = name or "audio"
-            samples = audio.decode(recording, name=name, max_seconds=max_seconds).samples
-        else:
-            name = name or Path(recording).name
-            samples = audio.read(Path(recording), max_seconds=max_seconds).samples
-        prediction = self.predict_samples(samples, about=about or About(), speaker=speaker, name=name)
+        about, name = about or About(), name or ("audio" if isinstance(recording, bytes) else Path(recording).name)
+        if enrollment_clips:
+            heard = (
+                enrollment_clips
+                if isinstance(enrollment_clips, SpeakerStatistics)
+                else self.listen_to(enrollment_clips, max_seconds=max_seconds)
+            )
+            speaker = together(speaker or self.known(about.speaker), heard)
+        samples = _samples(recording, name, max_seconds)
+        prediction = self.predict_samples(samples, about=about, speaker=speaker, name=name)
         return prediction.or_uncertain(threshold)
 
     def predict_samples(
@@ -151,7 +169,7 @@ class Predictor:
         frontend = self.bundle.frontend
         rows = frontend.transform(samples, about)
         seconds = len(samples) / audio.SAMPLE_RATE_HZ
-        prediction = self._prediction(name, rows, seconds, speaker or self._known(about.speaker))
+        prediction = self._prediction(name, rows, seconds, speaker or self.known(about.speaker))
         return replace(prediction, unknown=frontend.unknown(about))
 
     def listen(self, samples: audio.Samples) -> SpeakerStatistics:
@@ -163,15 +181,85 @@ class Predictor:
         Raises:
             UnsupportedError: If the model does not adapt to speakers.
         """
-        if not self.bundle.adapts:
-            raise UnsupportedError(
-                f"{self.model_id} does not adapt to speakers; train a model type that does, as EnsembleClassifier"
-            )
+        self._adaptation()
         rows = self.bundle.frontend.transform(samples, About())
         return self.bundle.frontend.statistics(rows, clips=1)
 
+    def listen_to(
+        self, recordings: Sequence[AudioFile], *, max_seconds: float = audio.MAX_SECONDS
+    ) -> SpeakerStatistics:
+        """What several unlabelled recordings of one speaker tell of the voice.
+
+        Args:
+            recordings: At least one.
+            max_seconds: Longest recording taken, in seconds.
+
+        Raises:
+            ConfigError: If there is none.
+            NotFoundError: If one is a file that is not there.
+            AudioError: If one cannot be decoded, or holds nothing to analyse.
+            LimitError: If one is longer than `max_seconds`.
+            UnsupportedError: If the model does not adapt to speakers.
+        """
+        self._adaptation()
+        if not recordings:
+            raise ConfigError([FieldViolation("clips", "expected at least one recording of the speaker, got none")])
+        heard = [
+            self.listen(_samples(recording, f"clips[{number}]", max_seconds))
+            for number, recording in enumerate(recordings)
+        ]
+        return reduce(add, heard)
+
+    @cached_property
+    def speakers(self) -> Speakers:
+        """The speakers that the model knows, and who enrolled.
+
+        Raises:
+            UnsupportedError: If the model does not adapt to speakers.
+        """
+        return Speakers(self._place, self.model_id, self._adaptation(), refresh_seconds=self._refresh_seconds)
+
+    def enroll(
+        self,
+        speaker: str,
+        recordings: Sequence[AudioFile],
+        *,
+        replace: bool = False,
+        max_seconds: float = audio.MAX_SECONDS,
+    ) -> int:
+        """Lets the model know a speaker: from now on it adapts where `about.speaker` is that one.
+
+        Sums over features are kept beside the models, no sound.
+
+        Args:
+            speaker: A name of up to 128 letters, digits, `.`, `_` and `-`.
+            recordings: Unlabelled recordings of that speaker, at least one; they are added to those enrolled before.
+            replace: Forget those enrolled before.
+            max_seconds: Longest recording taken, in seconds.
+
+        Returns:
+            How many clips of the speaker are known now.
+
+        Raises:
+            SerError: As of `listen_to` and of `Speakers.enroll`.
+        """
+        check_speaker(speaker)
+        heard = self.listen_to(recordings, max_seconds=max_seconds)
+        return self.speakers.enroll(speaker, heard, replace=replace).clips
+
+    def known(self, speaker: str | None) -> SpeakerStatistics | None:
+        """What is known of a speaker's voice; None of a stranger, and if the model does not adapt.
+
+        Raises:
+            DamagedError: If what was enrolled does not fit the model.
+            StoreError: If the address of the models cannot be reached.
+        """
+        return self.speakers.known(speaker) if speaker and self.bundle.adapts else None
+
     def predict_sample(self, sample_name: str, *, threshold: float = 0.0) -> Prediction:
-        """Predicts one of the recordings that were held out of training.
+        """Predicts one of the recordings that were held out of training, as the evaluation does.
+
+        A model that adapts knows the speakers of its training, and takes no notice of who enrolled.
 
         Args:
             sample_name: Which.
@@ -190,13 +278,16 @@ class Predictor:
                 f"as {', '.join(held_out[:3])}"
             )
         rows = validation.select([sample_name]).rows
-        known = self._known(found.speaker)
+        trained = self.bundle.adaptation.known if self.bundle.adaptation else {}
+        known = trained.get(found.speaker)
         return self._prediction(sample_name, rows, found.seconds, known, found.emotion).or_uncertain(threshold)
 
-    def _known(self, speaker: str | None) -> SpeakerStatistics | None:
-        """Statistics of a speaker that the model was trained on."""
-        adaptation = self.bundle.adaptation
-        return adaptation.known.get(speaker) if adaptation and speaker else None
+    def _adaptation(self) -> SpeakerAdaptation:
+        if self.bundle.adaptation is None:
+            raise UnsupportedError(
+                f"{self.model_id} does not adapt to speakers; train a model type that does, as EnsembleClassifier"
+            )
+        return self.bundle.adaptation
 
     def _prediction(
         self,
@@ -228,3 +319,9 @@ class Predictor:
 
     def _by_label(self, probabilities: Sequence[float] | npt.NDArray[Any]) -> dict[str, float]:
         return {label: float(value) for label, value in zip(self.classes, probabilities, strict=True)}
+
+
+def _samples(recording: AudioFile, name: str, max_seconds: float) -> audio.Samples:
+    if isinstance(recording, bytes):
+        return audio.decode(recording, name=name, max_seconds=max_seconds).samples
+    return audio.read(Path(recording), max_seconds=max_seconds).samples

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import reduce
 from operator import add
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -192,6 +192,17 @@ def with_profiles(
     made = {id(speaker): adaptation.profile(speaker) for speaker in {id(one): one for one in speakers}.values()}
     profiles = np.stack([made[id(speaker)] for speaker in speakers])
     return np.concatenate([rows, np.broadcast_to(profiles, (len(rows), adaptation.num_columns))], axis=1)
+
+
+@overload
+def together(one: SpeakerStatistics, other: SpeakerStatistics | None) -> SpeakerStatistics: ...
+@overload
+def together(one: SpeakerStatistics | None, other: SpeakerStatistics) -> SpeakerStatistics: ...
+@overload
+def together(one: SpeakerStatistics | None, other: SpeakerStatistics | None) -> SpeakerStatistics | None: ...
+def together(one: SpeakerStatistics | None, other: SpeakerStatistics | None) -> SpeakerStatistics | None:
+    """What is known of one speaker from two sides, each of which may know nothing."""
+    return one + other if one and other else one or other
 
 
 def statistics_of(columns: Sequence[npt.NDArray[np.float32]]) -> tuple[Vector, Vector, Vector]:

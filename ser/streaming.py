@@ -1,4 +1,8 @@
-"""Prediction while somebody speaks: samples in as they come, a prediction for each window as soon as it is full."""
+"""Prediction while somebody speaks: samples in as they come, a prediction for each window as soon as it is full.
+
+A model that adapts to speakers gets to know this one as the stream goes on, and predicts a window with what was known
+before it: the sound that is judged has no say in what it is judged by, in a stream as in the evaluation.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +17,14 @@ import soxr
 from pydantic import Field
 
 from ser.audio import SAMPLE_RATE_HZ
-from ser.config import Config, Real
+from ser.config import Config, Flag, Real
 from ser.errors import AudioError
 from ser.features import About
 from ser.predictor import Prediction, Predictor
+from ser.speakers import SpeakerStatistics, together
+
+SHORTEST_CLIP_SECONDS = 1.0
+"""Shorter windows tell too little of a voice to count as a clip of it; EmoDB's shortest clip has 1.2 s."""
 
 
 class StreamConfig(Config):
@@ -32,6 +40,9 @@ class StreamConfig(Config):
     """A window with no sample above this share of full scale is silence; -60 dB."""
     uncertain_below: Annotated[Real, Field(ge=0, le=1)] = 0.0
     """Least probability of an answer; where the most probable label has less, the prediction is "uncertain"."""
+    adapt: Flag = True
+    """Let a model that adapts to speakers learn this one's voice from the windows of the stream; right where one
+    person speaks. Nothing of it is kept when the stream ends."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +58,17 @@ class Window:
 class StreamingPredictor:
     """Cuts one stream into windows and predicts each. Keeps at most a window and a hop of samples."""
 
-    def __init__(self, predictor: Predictor, config: StreamConfig, about: About) -> None:
+    def __init__(
+        self, predictor: Predictor, config: StreamConfig, about: About, enrollment: SpeakerStatistics | None = None
+    ) -> None:
+        """Listens to one stream.
+
+        Args:
+            predictor: The model.
+            config: How to listen.
+            about: Who speaks and what is said, for models that use it.
+            enrollment: Clips of the speaker (`Predictor.listen_to`), besides what is known of `about.speaker`.
+        """
         self._predictor = predictor
         self._config = config
         self._about = about
@@ -57,6 +78,9 @@ class StreamingPredictor:
         self._first = 0  # where `_samples` begins, in samples from the stream's start
         self._start = 0  # where the next window begins
         self._told = 0  # where the last window ended
+        self._speaker = together(predictor.known(about.speaker), enrollment)
+        self._heard = 0  # where the last window ended that tells of the speaker
+        self._adapts = config.adapt and predictor.bundle.adapts and config.window_seconds >= SHORTEST_CLIP_SECONDS
 
     def feed(self, pcm: bytes) -> Iterator[Window]:
         """Takes samples; gives each window that they fill.
@@ -97,7 +121,12 @@ class StreamingPredictor:
         seconds = (round(start / rate_hz, 6), round(end / rate_hz, 6))
         if np.abs(samples).max() <= self._config.silence_peak:
             return Window(*seconds, None)
-        prediction = self._predictor.predict_samples(_resample(samples, rate_hz), about=self._about, name="stream")
+        samples = _resample(samples, rate_hz)
+        prediction = self._predictor.predict_samples(samples, about=self._about, name="stream", speaker=self._speaker)
+        # Windows overlap: one that begins where the last one that was counted ends counts, so no sound counts twice.
+        if self._adapts and start >= self._heard and end - start == self._window:
+            self._heard = end
+            self._speaker = together(self._speaker, self._predictor.listen(samples))
         return Window(*seconds, prediction.or_uncertain(self._config.uncertain_below))
 
 

@@ -6,9 +6,19 @@ Example:
     'anger'
 """
 
+from ser.enrolment import KnownSpeaker
 from ser_client.answers import ModelIdentity, Recording, ServerPrediction, TrainResult
 from ser_client.asynchronous import AsyncClient
 from ser_client.client import Client
 from ser_client.errors import ServerError
 
-__all__ = ["AsyncClient", "Client", "ModelIdentity", "Recording", "ServerError", "ServerPrediction", "TrainResult"]
+__all__ = [
+    "AsyncClient",
+    "Client",
+    "KnownSpeaker",
+    "ModelIdentity",
+    "Recording",
+    "ServerError",
+    "ServerPrediction",
+    "TrainResult",
+]

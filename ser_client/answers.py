@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +9,9 @@ from typing import Any
 
 from google.protobuf import json_format
 
+from ser.enrolment import KnownSpeaker
 from ser.errors import ConfigError, FieldViolation, NotFoundError
-from ser.predictor import Piece, Prediction
+from ser.predictor import AudioFile, Piece, Prediction
 from ser_api.v1 import ser_pb2
 
 
@@ -19,8 +19,7 @@ from ser_api.v1 import ser_pb2
 class Recording:
     """A recording to predict, and what is known of it."""
 
-    audio: str | os.PathLike[str] | bytes
-    """A file's path, or the bytes of one: WAV, FLAC, OGG or MP3."""
+    audio: AudioFile
     name: str | None = None
     """What to call it in the answer; by default the file's name."""
     speaker: str = ""
@@ -66,19 +65,36 @@ def clip(recording: Recording) -> ser_pb2.Clip:
     Raises:
         NotFoundError: If there is no such file.
     """
-    if isinstance(recording.audio, bytes):
-        data, name = recording.audio, recording.name or "audio"
-    else:
-        path = Path(recording.audio)
-        try:
-            data, name = path.read_bytes(), recording.name or path.name
-        except (FileNotFoundError, IsADirectoryError):
-            raise NotFoundError(f"{path}: no such file") from None
-    return ser_pb2.Clip(name=name, audio=data, speaker=recording.speaker, gender=recording.gender, text=recording.text)
+    name = recording.name or ("audio" if isinstance(recording.audio, bytes) else Path(recording.audio).name)
+    return ser_pb2.Clip(
+        name=name,
+        audio=file_bytes(recording.audio),
+        speaker=recording.speaker,
+        gender=recording.gender,
+        text=recording.text,
+    )
+
+
+def file_bytes(audio: AudioFile) -> bytes:
+    """The bytes of an audio file.
+
+    Raises:
+        NotFoundError: If there is no such file.
+    """
+    if isinstance(audio, bytes):
+        return audio
+    try:
+        return Path(audio).read_bytes()
+    except (FileNotFoundError, IsADirectoryError):
+        raise NotFoundError(f"{Path(audio)}: no such file") from None
 
 
 def predict_request(
-    recording: Recording, model_id: str, model_save_path: str, uncertain_below: float
+    recording: Recording,
+    model_id: str,
+    model_save_path: str,
+    enrollment_clips: Iterable[AudioFile],
+    uncertain_below: float,
 ) -> ser_pb2.PredictRequest:
     """The request about one recording."""
     one = clip(recording)
@@ -89,6 +105,24 @@ def predict_request(
         speaker=one.speaker,
         gender=one.gender,
         text=one.text,
+        uncertain_below=uncertain_below,
+        enrollment_clips=map(file_bytes, enrollment_clips),
+    )
+
+
+def predict_many_request(
+    recordings: Iterable[Recording],
+    model_id: str,
+    model_save_path: str,
+    enrollment_clips: Iterable[AudioFile],
+    uncertain_below: float,
+) -> ser_pb2.PredictRequest:
+    """The request about several recordings."""
+    return ser_pb2.PredictRequest(
+        model_save_path=model_save_path,
+        model_id=model_id,
+        clips=map(clip, recordings),
+        enrollment_clips=map(file_bytes, enrollment_clips),
         uncertain_below=uncertain_below,
     )
 
@@ -121,6 +155,7 @@ def one(answer: ser_pb2.PredictResponse, recording: Recording | None = None) -> 
         _pieces(answer.pieces),
         answer.ground_truth if answer.HasField("ground_truth") else None,
         tuple(answer.unknown),
+        answer.speaker_clips,
         model=_identity(answer.model),
     )
 
@@ -130,10 +165,28 @@ def many(answer: ser_pb2.PredictResponse) -> list[ServerPrediction]:
     return [
         ServerPrediction(
             clip.name, clip.prediction, dict(clip.probabilities), _pieces(clip.pieces), None, tuple(clip.unknown),
-            model=_identity(answer.model),
+            clip.speaker_clips, model=_identity(answer.model),
         )
         for clip in answer.predictions
     ]  # fmt: skip
+
+
+def enroll_request(
+    speaker: str, clips: Iterable[AudioFile], model_id: str, model_save_path: str, *, replace: bool
+) -> ser_pb2.EnrollSpeakerRequest:
+    """The request that lets a model know a speaker."""
+    return ser_pb2.EnrollSpeakerRequest(
+        model_save_path=model_save_path,
+        model_id=model_id,
+        speaker=speaker,
+        clips=map(file_bytes, clips),
+        replace=replace,
+    )
+
+
+def speaker(known: ser_pb2.Speaker) -> KnownSpeaker:
+    """A speaker in a line."""
+    return KnownSpeaker(known.speaker, known.enrolled_clips, known.training_clips)
 
 
 def train_result(answer: ser_pb2.TrainResponse) -> TrainResult:
@@ -149,8 +202,10 @@ def train_result(answer: ser_pb2.TrainResponse) -> TrainResult:
 
 
 def stream_config(model_id: str, fields: Mapping[str, Any]) -> ser_pb2.StreamPredictRequest:
-    """The first message of a stream."""
-    return ser_pb2.StreamPredictRequest(config=ser_pb2.StreamConfig(model_id=model_id, **fields))
+    """The first message of a stream; enrollment clips are files or bytes."""
+    clips = [file_bytes(audio) for audio in fields.get("enrollment_clips", ())]
+    config = ser_pb2.StreamConfig(**{**fields, "model_id": model_id, "enrollment_clips": clips})
+    return ser_pb2.StreamPredictRequest(config=config)
 
 
 def _pieces(pieces: Iterable[ser_pb2.Piece]) -> tuple[Piece, ...]:

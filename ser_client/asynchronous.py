@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
@@ -12,6 +11,8 @@ from typing import Any, Self
 import grpc
 import grpc.aio
 
+from ser.enrolment import KnownSpeaker
+from ser.predictor import AudioFile
 from ser_api.v1 import ser_pb2, ser_pb2_grpc
 from ser_client import answers
 from ser_client.answers import Recording, ServerPrediction, TrainResult
@@ -60,7 +61,7 @@ class AsyncClient:
 
     async def predict(
         self,
-        audio: str | os.PathLike[str] | bytes,
+        audio: AudioFile,
         *,
         model_id: str,
         model_save_path: str = "",
@@ -68,21 +69,25 @@ class AsyncClient:
         speaker: str = "",
         gender: str = "",
         text: str = "",
+        enrollment_clips: Iterable[AudioFile] = (),
         uncertain_below: float = 0.0,
     ) -> ServerPrediction:
         """See `Client.predict`."""
         recording = Recording(audio, name, speaker, gender, text)
-        request = answers.predict_request(recording, model_id, model_save_path, uncertain_below)
+        request = answers.predict_request(recording, model_id, model_save_path, enrollment_clips, uncertain_below)
         return answers.one(await self._call(self._stub.Predict, request), recording)
 
     async def predict_many(
-        self, recordings: Iterable[Recording], *, model_id: str, model_save_path: str = "", uncertain_below: float = 0.0
+        self,
+        recordings: Iterable[Recording],
+        *,
+        model_id: str,
+        model_save_path: str = "",
+        enrollment_clips: Iterable[AudioFile] = (),
+        uncertain_below: float = 0.0,
     ) -> list[ServerPrediction]:
         """See `Client.predict_many`."""
-        clips = [answers.clip(recording) for recording in recordings]
-        request = ser_pb2.PredictRequest(
-            model_save_path=model_save_path, model_id=model_id, clips=clips, uncertain_below=uncertain_below
-        )
+        request = answers.predict_many_request(recordings, model_id, model_save_path, enrollment_clips, uncertain_below)
         return answers.many(await self._call(self._stub.Predict, request))
 
     async def predict_sample(
@@ -107,6 +112,35 @@ class AsyncClient:
         with self._errors():
             async for answer in self._stub.StreamPredict(requests(), metadata=self._metadata):
                 yield answer
+
+    async def enroll_speaker(
+        self,
+        speaker: str,
+        clips: Iterable[AudioFile],
+        *,
+        model_id: str,
+        model_save_path: str = "",
+        replace: bool = False,
+    ) -> KnownSpeaker:
+        """See `Client.enroll_speaker`."""
+        request = answers.enroll_request(speaker, clips, model_id, model_save_path, replace=replace)
+        return answers.speaker(await self._call(self._stub.EnrollSpeaker, request))
+
+    async def speakers(self, model_id: str, *, model_save_path: str = "") -> AsyncIterator[KnownSpeaker]:
+        """See `Client.speakers`."""
+        request = ser_pb2.ListSpeakersRequest(model_id=model_id, model_save_path=model_save_path)
+        while True:
+            page = await self._call(self._stub.ListSpeakers, request)
+            for known in page.speakers:
+                yield answers.speaker(known)
+            request.page_token = page.next_page_token
+            if not request.page_token:
+                return
+
+    async def delete_speaker(self, speaker: str, *, model_id: str, model_save_path: str = "") -> None:
+        """See `Client.delete_speaker`."""
+        request = ser_pb2.DeleteSpeakerRequest(model_id=model_id, model_save_path=model_save_path, speaker=speaker)
+        await self._call(self._stub.DeleteSpeaker, request)
 
     async def train(self, **fields: Any) -> TrainResult:
         """See `Client.train`."""

@@ -15,6 +15,7 @@ from ser.errors import ConfigError, FieldViolation
 SERVICE = "ser.v1.SpeechEmotionRecognition"
 _IDEMPOTENT = (
     "Predict", "GetTrainingJob", "ListTrainingJobs", "CancelTrainingJob", "ListModels", "GetModel", "GetReport",
+    "ListSpeakers",
 )  # fmt: skip
 """RPCs that may be sent again: a training that was started twice would be two."""
 _RETRIES = {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
@@ -11,6 +10,8 @@ from typing import Any, Self
 
 import grpc
 
+from ser.enrolment import KnownSpeaker
+from ser.predictor import AudioFile
 from ser_api.v1 import ser_pb2, ser_pb2_grpc
 from ser_client import answers
 from ser_client.answers import Recording, ServerPrediction, TrainResult
@@ -74,7 +75,7 @@ class Client:
 
     def predict(
         self,
-        audio: str | os.PathLike[str] | bytes,
+        audio: AudioFile,
         *,
         model_id: str,
         model_save_path: str = "",
@@ -83,20 +84,28 @@ class Client:
         gender: str = "",
         text: str = "",
         uncertain_below: float = 0.0,
+        enrollment_clips: Iterable[AudioFile] = (),
     ) -> ServerPrediction:
-        """The emotion of a recording: a file's path, or the bytes of one."""
+        """The emotion of a recording: a file's path, or the bytes of one.
+
+        A model that adapts does so to what it knows of the speaker, and to the enrollment clips: unlabelled recordings
+        of who speaks.
+        """
         recording = Recording(audio, name, speaker, gender, text)
-        request = answers.predict_request(recording, model_id, model_save_path, uncertain_below)
+        request = answers.predict_request(recording, model_id, model_save_path, enrollment_clips, uncertain_below)
         return answers.one(self._call(self._stub.Predict, request), recording)
 
     def predict_many(
-        self, recordings: Iterable[Recording], *, model_id: str, model_save_path: str = "", uncertain_below: float = 0.0
+        self,
+        recordings: Iterable[Recording],
+        *,
+        model_id: str,
+        model_save_path: str = "",
+        enrollment_clips: Iterable[AudioFile] = (),
+        uncertain_below: float = 0.0,
     ) -> list[ServerPrediction]:
         """The emotions of several recordings, in one call."""
-        clips = [answers.clip(recording) for recording in recordings]
-        request = ser_pb2.PredictRequest(
-            model_save_path=model_save_path, model_id=model_id, clips=clips, uncertain_below=uncertain_below
-        )
+        request = answers.predict_many_request(recordings, model_id, model_save_path, enrollment_clips, uncertain_below)
         return answers.many(self._call(self._stub.Predict, request))
 
     def predict_sample(
@@ -114,7 +123,8 @@ class Client:
         Args:
             pcm: Mono, 16-bit, little-endian; in chunks of whole samples.
             model_id: Which model.
-            config: Fields of `StreamConfig`: sample_rate_hz, window_seconds, hop_seconds and others.
+            config: Fields of `StreamConfig`: sample_rate_hz, window_seconds, hop_seconds, speaker and others;
+                enrollment_clips are files' paths, or the bytes of some.
         """
 
         def requests() -> Iterator[ser_pb2.StreamPredictRequest]:
@@ -124,6 +134,47 @@ class Client:
 
         with self._errors():
             yield from self._stub.StreamPredict(requests(), metadata=self._metadata)
+
+    def enroll_speaker(
+        self,
+        speaker: str,
+        clips: Iterable[AudioFile],
+        *,
+        model_id: str,
+        model_save_path: str = "",
+        replace: bool = False,
+    ) -> KnownSpeaker:
+        """Lets a model know a speaker, so that predictions that name that speaker adapt.
+
+        Args:
+            speaker: A name of up to 128 letters, digits, `.`, `_` and `-`.
+            clips: Unlabelled recordings of that speaker: files' paths, or the bytes of some. The server keeps sums over
+                their features, no sound.
+            model_id: Which model; one that adapts to speakers.
+            model_save_path: Folder of the model's folder.
+            replace: Forget what was enrolled before.
+
+        Returns:
+            How many clips of the speaker are known now.
+        """
+        request = answers.enroll_request(speaker, clips, model_id, model_save_path, replace=replace)
+        return answers.speaker(self._call(self._stub.EnrollSpeaker, request))
+
+    def speakers(self, model_id: str, *, model_save_path: str = "") -> Iterator[KnownSpeaker]:
+        """The speakers that a model knows, sorted: those who enrolled, and those of its training."""
+        request = ser_pb2.ListSpeakersRequest(model_id=model_id, model_save_path=model_save_path)
+        while True:
+            page = self._call(self._stub.ListSpeakers, request)
+            for known in page.speakers:
+                yield answers.speaker(known)
+            request.page_token = page.next_page_token
+            if not request.page_token:
+                return
+
+    def delete_speaker(self, speaker: str, *, model_id: str, model_save_path: str = "") -> None:
+        """Forgets what a speaker enrolled."""
+        request = ser_pb2.DeleteSpeakerRequest(model_id=model_id, model_save_path=model_save_path, speaker=speaker)
+        self._call(self._stub.DeleteSpeaker, request)
 
     def train(self, **fields: Any) -> TrainResult:
         """Trains a model and waits for it; interrupted, it cancels the training, unless `detach=True`.

@@ -1,13 +1,32 @@
-"""What `ser predict --server` predicts with."""
+"""What the commands ask that are given `--server`."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from ser.enrolment import KnownSpeaker
 from ser.errors import NotFoundError
 from ser.features import About
 from ser.predictor import Prediction
+from ser_client.answers import file_bytes
 from ser_client.client import Client
+
+
+class RemoteSpeakers:
+    """The speakers of a server's model, with the face of `ser.enrolment.Speakers`."""
+
+    def __init__(self, client: Client, model_id: str) -> None:
+        self._client = client
+        self._model_id = model_id
+
+    def list(self) -> list[KnownSpeaker]:
+        """See `Speakers.list`."""
+        return [*self._client.speakers(self._model_id)]
+
+    def delete(self, speaker: str) -> None:
+        """See `Speakers.delete`."""
+        self._client.delete_speaker(speaker, model_id=self._model_id)
 
 
 class RemotePredictor:
@@ -23,10 +42,43 @@ class RemotePredictor:
         self._client = Client(target, token=token, tls_ca=tls_ca)
         self.model_id = model_id or self._newest(target)
 
-    def predict(self, recording: Path, *, about: About, name: str, threshold: float) -> Prediction:
+    @property
+    def speakers(self) -> RemoteSpeakers:
+        """See `Predictor.speakers`."""
+        return RemoteSpeakers(self._client, self.model_id)
+
+    def listen_to(self, recordings: Sequence[Path]) -> Sequence[bytes]:
+        """Reads them; it is the server that listens.
+
+        Raises:
+            NotFoundError: If one is not there.
+        """
+        return [file_bytes(recording) for recording in recordings]
+
+    def predict(
+        self,
+        recording: Path,
+        *,
+        about: About,
+        name: str,
+        enrollment_clips: Sequence[bytes] = (),
+        threshold: float = 0.0,
+    ) -> Prediction:
         """See `Predictor.predict`."""
-        who = {"speaker": about.speaker or "", "gender": about.gender or "", "text": about.text or ""}
-        return self._client.predict(recording, model_id=self.model_id, name=name, uncertain_below=threshold, **who)
+        return self._client.predict(
+            recording,
+            model_id=self.model_id,
+            name=name,
+            speaker=about.speaker or "",
+            gender=about.gender or "",
+            text=about.text or "",
+            enrollment_clips=enrollment_clips,
+            uncertain_below=threshold,
+        )
+
+    def enroll(self, speaker: str, recordings: Sequence[Path], *, replace: bool = False) -> int:
+        """See `Predictor.enroll`."""
+        return self._client.enroll_speaker(speaker, recordings, model_id=self.model_id, replace=replace).clips
 
     def predict_sample(self, sample_name: str, *, threshold: float) -> Prediction:
         """See `Predictor.predict_sample`."""

@@ -70,6 +70,14 @@ def bundle(features: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return Trainer("KerasClassifier", {"epochs": 8}).train(features, tmp_path_factory.mktemp("models"))
 
 
+@pytest.fixture(scope="session")
+def adaptive(bundle: Bundle, features: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """A model that adapts to speakers; tests only read it."""
+    from tests.adaptive_model import adaptive_bundle  # imports TensorFlow
+
+    return adaptive_bundle(bundle, features, tmp_path_factory.mktemp("adaptive"))
+
+
 @pytest.fixture
 def make_zip(tmp_path: Path) -> Callable[[dict[str, bytes]], Path]:
     """Writes a zip of the given members."""

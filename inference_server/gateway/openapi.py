@@ -10,7 +10,7 @@ from typing import Any
 from google.protobuf import descriptor_pb2
 from google.protobuf.descriptor import FieldDescriptor, ServiceDescriptor
 
-from inference_server.gateway.requests import only_bytes_field
+from inference_server.gateway.requests import files_of, only_bytes_field
 from inference_server.gateway.routes import Route, routes
 from inference_server.gateway.scalars import RANGES
 from ser.version import VERSION
@@ -92,12 +92,16 @@ def _bodies(route: Route, schemas: _Schemas) -> dict[str, Any]:
     descriptor: Any = route.rpc.input_type
     in_path = set(route.variables)
     content = {"application/json": {"schema": schemas.body(descriptor, in_path)}}
-    if recording := only_bytes_field(descriptor):
+    recording: dict[str, Any] = {"type": "string", "contentMediaType": "audio/*"}
+    if found := files_of(descriptor):
         form = schemas.body(descriptor, in_path)
-        form["properties"] = {**form["properties"], recording: {"type": "string", "contentMediaType": "audio/*"}}
+        files_in_form = {
+            field.name: {"type": "array", "items": recording} if field.is_repeated else recording for field in found
+        }
+        form["properties"] = {**form["properties"], **files_in_form}
         content["multipart/form-data"] = {"schema": form}
-        # The other fields come in the query.
-        content["audio/*"] = {"schema": {"type": "string", "contentMediaType": "audio/*"}}
+    if only_bytes_field(descriptor):
+        content["audio/*"] = {"schema": recording}  # the other fields come in the query
     return content
 
 

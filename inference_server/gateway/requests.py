@@ -70,9 +70,14 @@ async def read_request(
     return to_message(fields, GetMessageClass(descriptor)())
 
 
+def files_of(descriptor: Any) -> list[Any]:
+    """The fields that files of a form go into."""
+    return [field for field in descriptor.fields if field.type == FieldDescriptor.TYPE_BYTES]
+
+
 def only_bytes_field(descriptor: Any) -> str | None:
-    """The field that a message's recording goes into, if it has exactly one of bytes."""
-    found = [field.name for field in descriptor.fields if field.type == FieldDescriptor.TYPE_BYTES]
+    """The field that a message's recording goes into, if it has exactly one of bytes; lists of them aside."""
+    found = [field.name for field in files_of(descriptor) if not field.is_repeated]
     return found[0] if len(found) == 1 else None
 
 

@@ -1,4 +1,4 @@
-"""The `ser` command: train, evaluate, predict, models, synthesise, corpus; other packages add theirs by entry point.
+"""The `ser` command: train, evaluate, predict, corpus, enroll and more; other packages add theirs by entry point.
 
 Results go to standard output, progress and errors to standard error. Exit status: 0 success, 1 a defect of SER
 itself, and by the kind of error as `ser.console.EXIT_STATUS` says.
@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from ser.cli import corpus, evaluate, models, predict, synthesise, train
+from ser.cli import corpus, enroll, evaluate, models, predict, speakers, synthesise, train
 from ser.console import errors_as_lines
 from ser.version import VERSION
 
@@ -26,7 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for module in (train, evaluate, predict, models, synthesise):
+for module in (train, evaluate, predict, enroll, speakers, models, synthesise):
     app.command()(module.command)
     app.registered_commands[-1].name = module.__name__.rpartition(".")[2]
 app.add_typer(corpus.commands, name="corpus")

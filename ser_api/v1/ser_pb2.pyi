@@ -7,14 +7,15 @@ Over HTTP a message is JSON with the field names below; a string field also take
 comes as 20.0. Errors are google.rpc.Status with BadRequest.FieldViolation for each wrong field:
 
   INVALID_ARGUMENT     400  a field is missing, wrong or unknown; audio cannot be decoded
-  FAILED_PRECONDITION  400  remote_url cannot be fetched, is no zip, or holds no corpus
+  FAILED_PRECONDITION  400  remote_url cannot be fetched, is no zip, or holds no corpus; a model that does not adapt
+                            to speakers is given clips of one
   UNAUTHENTICATED      401  no bearer token, or a wrong one
   PERMISSION_DENIED    403  a path outside the server's roots, an address that it must not fetch
-  NOT_FOUND            404  no such model, sample, job or report; the message says what there is
+  NOT_FOUND            404  no such model, sample, job, report or speaker; the message says what there is
   RESOURCE_EXHAUSTED   429  too many calls or queued jobs at once (413: one message or recording is too large)
   DEADLINE_EXCEEDED    504  the caller's deadline passed before the answer
   UNAVAILABLE          503  the server is stopping
-  DATA_LOSS            500  a file of a model is missing or altered; the message names it
+  DATA_LOSS            500  a file of a model or of a speaker is missing or altered; the message names it
   INTERNAL             500  a defect of SER; the request id finds its trace in the server's log
 """
 
@@ -230,6 +231,7 @@ class PredictRequest(_message.Message):
     TEXT_FIELD_NUMBER: _builtins.int
     CLIPS_FIELD_NUMBER: _builtins.int
     UNCERTAIN_BELOW_FIELD_NUMBER: _builtins.int
+    ENROLLMENT_CLIPS_FIELD_NUMBER: _builtins.int
     model_save_path: _builtins.str
     """Folder of the model's folder; inside the server's model root (PERMISSION_DENIED). Default: the root itself."""
     model_id: _builtins.str
@@ -241,7 +243,9 @@ class PredictRequest(_message.Message):
     if it cannot be decoded or holds nothing to analyse, RESOURCE_EXHAUSTED if it is longer than the server takes.
     """
     speaker: _builtins.str
-    """Who speaks in `audio`, for models that use it. A value that the model does not know counts as nothing known."""
+    """Who speaks in `audio`, for models that use it. A model that adapts to speakers does so if it was trained on this one
+    or this one enrolled. A value that the model does not know counts as nothing known.
+    """
     gender: _builtins.str
     """The speaker's gender, for models that use it."""
     text: _builtins.str
@@ -253,6 +257,14 @@ class PredictRequest(_message.Message):
     @_builtins.property
     def clips(self) -> _containers.RepeatedCompositeFieldContainer[Global___Clip]:
         """Several recordings, at most as many as the server takes in one call (RESOURCE_EXHAUSTED)."""
+
+    @_builtins.property
+    def enrollment_clips(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """Unlabelled recordings of who speaks in `audio`, or in all of `clips` (INVALID_ARGUMENT beside `sample_name`, or if
+        `clips` name several speakers). The model adapts to them, besides what it knows of the speaker, in this call alone:
+        nothing is kept. As many, and as long, as `clips` may be (RESOURCE_EXHAUSTED); each as `audio` is. Default none.
+        FAILED_PRECONDITION if the model does not adapt to speakers.
+        """
 
     def __init__(
         self,
@@ -266,10 +278,11 @@ class PredictRequest(_message.Message):
         text: _builtins.str = ...,
         clips: _abc.Iterable[Global___Clip] | None = ...,
         uncertain_below: _builtins.float = ...,
+        enrollment_clips: _abc.Iterable[_builtins.bytes] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["audio", b"audio", "clips", b"clips", "gender", b"gender", "model_id", b"model_id", "model_save_path", b"model_save_path", "sample_name", b"sample_name", "speaker", b"speaker", "text", b"text", "uncertain_below", b"uncertain_below"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audio", b"audio", "clips", b"clips", "enrollment_clips", b"enrollment_clips", "gender", b"gender", "model_id", b"model_id", "model_save_path", b"model_save_path", "sample_name", b"sample_name", "speaker", b"speaker", "text", b"text", "uncertain_below", b"uncertain_below"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -291,7 +304,7 @@ class Clip(_message.Message):
     audio: _builtins.bytes
     """The bytes of a WAV, FLAC, OGG or MP3 file; base64 in JSON. Mandatory."""
     speaker: _builtins.str
-    """Who speaks, for models that use it."""
+    """Who speaks, for models that use it; as in PredictRequest."""
     gender: _builtins.str
     """The speaker's gender, for models that use it."""
     text: _builtins.str
@@ -347,12 +360,15 @@ class PredictResponse(_message.Message):
     UNKNOWN_FIELD_NUMBER: _builtins.int
     PREDICTIONS_FIELD_NUMBER: _builtins.int
     MODEL_FIELD_NUMBER: _builtins.int
+    SPEAKER_CLIPS_FIELD_NUMBER: _builtins.int
     sample_name: _builtins.str
     """Name of the sample, or of the recording."""
     ground_truth: _builtins.str
     """Its label, where the recording is a validation sample."""
     prediction: _builtins.str
     """The most probable label; "uncertain" if that is less probable than `uncertain_below`."""
+    speaker_clips: _builtins.int
+    """How many clips of the speaker the model adapted to; 0 if it did not."""
     @_builtins.property
     def probabilities(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
         """Label to probability, 0 to 1: the mean over the pieces."""
@@ -384,10 +400,11 @@ class PredictResponse(_message.Message):
         unknown: _abc.Iterable[_builtins.str] | None = ...,
         predictions: _abc.Iterable[Global___ClipPrediction] | None = ...,
         model: Global___ModelIdentity | None = ...,
+        speaker_clips: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_ground_truth", b"_ground_truth", "ground_truth", b"ground_truth", "model", b"model"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_ground_truth", b"_ground_truth", "ground_truth", b"ground_truth", "model", b"model", "pieces", b"pieces", "prediction", b"prediction", "predictions", b"predictions", "probabilities", b"probabilities", "sample_name", b"sample_name", "unknown", b"unknown"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_ground_truth", b"_ground_truth", "ground_truth", b"ground_truth", "model", b"model", "pieces", b"pieces", "prediction", b"prediction", "predictions", b"predictions", "probabilities", b"probabilities", "sample_name", b"sample_name", "speaker_clips", b"speaker_clips", "unknown", b"unknown"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__ground_truth: _TypeAlias = _typing.Literal["ground_truth"]  # noqa: Y015
     _WhichOneofArgType__ground_truth: _TypeAlias = _typing.Literal["_ground_truth", b"_ground_truth"]  # noqa: Y015
@@ -426,10 +443,13 @@ class ClipPrediction(_message.Message):
     PROBABILITIES_FIELD_NUMBER: _builtins.int
     PIECES_FIELD_NUMBER: _builtins.int
     UNKNOWN_FIELD_NUMBER: _builtins.int
+    SPEAKER_CLIPS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """As in the request."""
     prediction: _builtins.str
     """The most probable label; "uncertain" if that is less probable than `uncertain_below`."""
+    speaker_clips: _builtins.int
+    """How many clips of the speaker the model adapted to; 0 if it did not."""
     @_builtins.property
     def probabilities(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
         """Label to probability, 0 to 1: the mean over the pieces."""
@@ -450,10 +470,11 @@ class ClipPrediction(_message.Message):
         probabilities: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
         pieces: _abc.Iterable[Global___Piece] | None = ...,
         unknown: _abc.Iterable[_builtins.str] | None = ...,
+        speaker_clips: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "pieces", b"pieces", "prediction", b"prediction", "probabilities", b"probabilities", "unknown", b"unknown"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "pieces", b"pieces", "prediction", b"prediction", "probabilities", b"probabilities", "speaker_clips", b"speaker_clips", "unknown", b"unknown"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -593,6 +614,8 @@ class StreamConfig(_message.Message):
     GENDER_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int
     UNCERTAIN_BELOW_FIELD_NUMBER: _builtins.int
+    ADAPT_FIELD_NUMBER: _builtins.int
+    ENROLLMENT_CLIPS_FIELD_NUMBER: _builtins.int
     model_save_path: _builtins.str
     """Folder of the model's folder; inside the server's model root (PERMISSION_DENIED). Default: the root itself."""
     model_id: _builtins.str
@@ -608,7 +631,7 @@ class StreamConfig(_message.Message):
     scale) are silence: they are answered without probabilities. Default 0.001 (-60 dB).
     """
     speaker: _builtins.str
-    """Who speaks, for models that use it."""
+    """Who speaks, for models that use it; as in PredictRequest."""
     gender: _builtins.str
     """The speaker's gender, for models that use it."""
     text: _builtins.str
@@ -617,6 +640,15 @@ class StreamConfig(_message.Message):
     """Least probability of an answer, 0 to 1: where a window's most probable label has less, `prediction` is "uncertain".
     Default 0: never.
     """
+    adapt: _builtins.bool
+    """Let a model that adapts to speakers learn this one's voice from the stream: each window of at least a second that
+    is no silence, and overlaps none that was counted, counts as a clip from the next window on. For one person's
+    speech; nothing is kept when the stream ends. Default true; a model that does not adapt takes no notice.
+    """
+    @_builtins.property
+    def enrollment_clips(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """Unlabelled recordings of who speaks, to adapt to from the start; as in PredictRequest."""
+
     def __init__(
         self,
         *,
@@ -630,11 +662,15 @@ class StreamConfig(_message.Message):
         gender: _builtins.str = ...,
         text: _builtins.str = ...,
         uncertain_below: _builtins.float | None = ...,
+        adapt: _builtins.bool | None = ...,
+        enrollment_clips: _abc.Iterable[_builtins.bytes] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_hop_seconds", b"_hop_seconds", "_sample_rate_hz", b"_sample_rate_hz", "_silence_peak", b"_silence_peak", "_uncertain_below", b"_uncertain_below", "_window_seconds", b"_window_seconds", "hop_seconds", b"hop_seconds", "sample_rate_hz", b"sample_rate_hz", "silence_peak", b"silence_peak", "uncertain_below", b"uncertain_below", "window_seconds", b"window_seconds"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_adapt", b"_adapt", "_hop_seconds", b"_hop_seconds", "_sample_rate_hz", b"_sample_rate_hz", "_silence_peak", b"_silence_peak", "_uncertain_below", b"_uncertain_below", "_window_seconds", b"_window_seconds", "adapt", b"adapt", "hop_seconds", b"hop_seconds", "sample_rate_hz", b"sample_rate_hz", "silence_peak", b"silence_peak", "uncertain_below", b"uncertain_below", "window_seconds", b"window_seconds"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_hop_seconds", b"_hop_seconds", "_sample_rate_hz", b"_sample_rate_hz", "_silence_peak", b"_silence_peak", "_uncertain_below", b"_uncertain_below", "_window_seconds", b"_window_seconds", "gender", b"gender", "hop_seconds", b"hop_seconds", "model_id", b"model_id", "model_save_path", b"model_save_path", "sample_rate_hz", b"sample_rate_hz", "silence_peak", b"silence_peak", "speaker", b"speaker", "text", b"text", "uncertain_below", b"uncertain_below", "window_seconds", b"window_seconds"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_adapt", b"_adapt", "_hop_seconds", b"_hop_seconds", "_sample_rate_hz", b"_sample_rate_hz", "_silence_peak", b"_silence_peak", "_uncertain_below", b"_uncertain_below", "_window_seconds", b"_window_seconds", "adapt", b"adapt", "enrollment_clips", b"enrollment_clips", "gender", b"gender", "hop_seconds", b"hop_seconds", "model_id", b"model_id", "model_save_path", b"model_save_path", "sample_rate_hz", b"sample_rate_hz", "silence_peak", b"silence_peak", "speaker", b"speaker", "text", b"text", "uncertain_below", b"uncertain_below", "window_seconds", b"window_seconds"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__adapt: _TypeAlias = _typing.Literal["adapt"]  # noqa: Y015
+    _WhichOneofArgType__adapt: _TypeAlias = _typing.Literal["_adapt", b"_adapt"]  # noqa: Y015
     _WhichOneofReturnType__hop_seconds: _TypeAlias = _typing.Literal["hop_seconds"]  # noqa: Y015
     _WhichOneofArgType__hop_seconds: _TypeAlias = _typing.Literal["_hop_seconds", b"_hop_seconds"]  # noqa: Y015
     _WhichOneofReturnType__sample_rate_hz: _TypeAlias = _typing.Literal["sample_rate_hz"]  # noqa: Y015
@@ -645,6 +681,8 @@ class StreamConfig(_message.Message):
     _WhichOneofArgType__uncertain_below: _TypeAlias = _typing.Literal["_uncertain_below", b"_uncertain_below"]  # noqa: Y015
     _WhichOneofReturnType__window_seconds: _TypeAlias = _typing.Literal["window_seconds"]  # noqa: Y015
     _WhichOneofArgType__window_seconds: _TypeAlias = _typing.Literal["_window_seconds", b"_window_seconds"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__adapt) -> _WhichOneofReturnType__adapt | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__hop_seconds) -> _WhichOneofReturnType__hop_seconds | None: ...
     @_typing.overload
@@ -690,6 +728,7 @@ class StreamPredictResponse(_message.Message):
     PROBABILITIES_FIELD_NUMBER: _builtins.int
     SILENCE_FIELD_NUMBER: _builtins.int
     MODEL_FIELD_NUMBER: _builtins.int
+    SPEAKER_CLIPS_FIELD_NUMBER: _builtins.int
     start_seconds: _builtins.float
     """Where the window starts, in seconds from the stream's first sample."""
     end_seconds: _builtins.float
@@ -698,6 +737,10 @@ class StreamPredictResponse(_message.Message):
     """The most probable label; "uncertain" if that is less probable than `uncertain_below`; empty for silence."""
     silence: _builtins.bool
     """True if nothing in the window is louder than `silence_peak`."""
+    speaker_clips: _builtins.int
+    """How many clips of the speaker the model adapted to: those known before the stream, and windows before this one; 0 if
+    it did not, and for silence.
+    """
     @_builtins.property
     def probabilities(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
         """Label to probability, 0 to 1; empty for silence."""
@@ -715,10 +758,11 @@ class StreamPredictResponse(_message.Message):
         probabilities: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
         silence: _builtins.bool = ...,
         model: Global___ModelIdentity | None = ...,
+        speaker_clips: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["model", b"model"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_seconds", b"end_seconds", "model", b"model", "prediction", b"prediction", "probabilities", b"probabilities", "silence", b"silence", "start_seconds", b"start_seconds"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_seconds", b"end_seconds", "model", b"model", "prediction", b"prediction", "probabilities", b"probabilities", "silence", b"silence", "speaker_clips", b"speaker_clips", "start_seconds", b"start_seconds"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1157,10 +1201,13 @@ class ModelSummary(_message.Message):
     CREATED_FIELD_NUMBER: _builtins.int
     CLASSES_FIELD_NUMBER: _builtins.int
     METRICS_FIELD_NUMBER: _builtins.int
+    ADAPTS_FIELD_NUMBER: _builtins.int
     model_id: _builtins.str
     """Its name."""
     model_type: _builtins.str
     """Its registered type."""
+    adapts: _builtins.bool
+    """Whether it adapts to speakers."""
     @_builtins.property
     def created(self) -> _timestamp_pb2.Timestamp:
         """When it was made."""
@@ -1181,10 +1228,11 @@ class ModelSummary(_message.Message):
         created: _timestamp_pb2.Timestamp | None = ...,
         classes: _abc.Iterable[_builtins.str] | None = ...,
         metrics: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
+        adapts: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["created", b"created"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["classes", b"classes", "created", b"created", "metrics", b"metrics", "model_id", b"model_id", "model_type", b"model_type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adapts", b"adapts", "classes", b"classes", "created", b"created", "metrics", b"metrics", "model_id", b"model_id", "model_type", b"model_type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1250,12 +1298,15 @@ class Model(_message.Message):
     VALIDATION_SAMPLES_FIELD_NUMBER: _builtins.int
     MANIFEST_FIELD_NUMBER: _builtins.int
     HAS_REPORT_FIELD_NUMBER: _builtins.int
+    ADAPTS_FIELD_NUMBER: _builtins.int
     model_id: _builtins.str
     """Its name."""
     model_type: _builtins.str
     """Its registered type."""
     has_report: _builtins.bool
     """Whether there is a report."""
+    adapts: _builtins.bool
+    """Whether it adapts to speakers."""
     @_builtins.property
     def created(self) -> _timestamp_pb2.Timestamp:
         """When it was made."""
@@ -1287,10 +1338,11 @@ class Model(_message.Message):
         validation_samples: _abc.Iterable[_builtins.str] | None = ...,
         manifest: _struct_pb2.Struct | None = ...,
         has_report: _builtins.bool = ...,
+        adapts: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["created", b"created", "manifest", b"manifest"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["classes", b"classes", "created", b"created", "has_report", b"has_report", "manifest", b"manifest", "metrics", b"metrics", "model_id", b"model_id", "model_type", b"model_type", "validation_samples", b"validation_samples"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adapts", b"adapts", "classes", b"classes", "created", b"created", "has_report", b"has_report", "manifest", b"manifest", "metrics", b"metrics", "model_id", b"model_id", "model_type", b"model_type", "validation_samples", b"validation_samples"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1369,3 +1421,194 @@ class GetReportRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetReportRequest: _TypeAlias = GetReportRequest  # noqa: Y015
+
+@_typing.final
+class EnrollSpeakerRequest(_message.Message):
+    """Somebody's voice."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_SAVE_PATH_FIELD_NUMBER: _builtins.int
+    MODEL_ID_FIELD_NUMBER: _builtins.int
+    SPEAKER_FIELD_NUMBER: _builtins.int
+    CLIPS_FIELD_NUMBER: _builtins.int
+    REPLACE_FIELD_NUMBER: _builtins.int
+    model_save_path: _builtins.str
+    """Folder of the model's folder; inside the server's model root (PERMISSION_DENIED). Default: the root itself."""
+    model_id: _builtins.str
+    """Which model; a name, never a path. NOT_FOUND if there is none. Mandatory."""
+    speaker: _builtins.str
+    """What to call the speaker: up to 128 letters, digits, ".", "_" and "-", of which the first is a letter or a digit
+    (INVALID_ARGUMENT). The name of a speaker of the training is that speaker. Mandatory.
+    """
+    replace: _builtins.bool
+    """Forget what was enrolled before, instead of adding to it. Default false."""
+    @_builtins.property
+    def clips(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """Unlabelled recordings of the speaker: the bytes of WAV, FLAC, OGG or MP3 files of any rate and channels; base64 in
+        JSON. From 1 to as many as the server takes in one call (RESOURCE_EXHAUSTED); if one cannot be decoded
+        (INVALID_ARGUMENT) or is too long (RESOURCE_EXHAUSTED), none is taken. Mandatory.
+        """
+
+    def __init__(
+        self,
+        *,
+        model_save_path: _builtins.str = ...,
+        model_id: _builtins.str = ...,
+        speaker: _builtins.str = ...,
+        clips: _abc.Iterable[_builtins.bytes] | None = ...,
+        replace: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clips", b"clips", "model_id", b"model_id", "model_save_path", b"model_save_path", "replace", b"replace", "speaker", b"speaker"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EnrollSpeakerRequest: _TypeAlias = EnrollSpeakerRequest  # noqa: Y015
+
+@_typing.final
+class Speaker(_message.Message):
+    """A speaker that a model knows. It adapts to the enrolled and the training clips together."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SPEAKER_FIELD_NUMBER: _builtins.int
+    ENROLLED_CLIPS_FIELD_NUMBER: _builtins.int
+    TRAINING_CLIPS_FIELD_NUMBER: _builtins.int
+    speaker: _builtins.str
+    """The name."""
+    enrolled_clips: _builtins.int
+    """How many clips were enrolled."""
+    training_clips: _builtins.int
+    """How many clips of this speaker the model was trained on."""
+    def __init__(
+        self,
+        *,
+        speaker: _builtins.str = ...,
+        enrolled_clips: _builtins.int = ...,
+        training_clips: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["enrolled_clips", b"enrolled_clips", "speaker", b"speaker", "training_clips", b"training_clips"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Speaker: _TypeAlias = Speaker  # noqa: Y015
+
+@_typing.final
+class ListSpeakersRequest(_message.Message):
+    """Whose speakers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_SAVE_PATH_FIELD_NUMBER: _builtins.int
+    MODEL_ID_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    model_save_path: _builtins.str
+    """Folder of the model's folder; inside the server's model root (PERMISSION_DENIED). Default: the root itself."""
+    model_id: _builtins.str
+    """Which model; a name, never a path. NOT_FOUND if there is none."""
+    page_size: _builtins.int
+    """At most so many, 1 to 1000 (INVALID_ARGUMENT). Default 100."""
+    page_token: _builtins.str
+    """Those after this one: `next_page_token` of the answer before."""
+    def __init__(
+        self,
+        *,
+        model_save_path: _builtins.str = ...,
+        model_id: _builtins.str = ...,
+        page_size: _builtins.int | None = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_page_size", b"_page_size", "page_size", b"page_size"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_page_size", b"_page_size", "model_id", b"model_id", "model_save_path", b"model_save_path", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__page_size: _TypeAlias = _typing.Literal["page_size"]  # noqa: Y015
+    _WhichOneofArgType__page_size: _TypeAlias = _typing.Literal["_page_size", b"_page_size"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__page_size) -> _WhichOneofReturnType__page_size | None: ...
+
+Global___ListSpeakersRequest: _TypeAlias = ListSpeakersRequest  # noqa: Y015
+
+@_typing.final
+class ListSpeakersResponse(_message.Message):
+    """The speakers of a model."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SPEAKERS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Ask with it for the next page; empty on the last."""
+    @_builtins.property
+    def speakers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Speaker]:
+        """A page of them, sorted by name. Those whose file is damaged are left out; Predict says what ails them."""
+
+    def __init__(
+        self,
+        *,
+        speakers: _abc.Iterable[Global___Speaker] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "speakers", b"speakers"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListSpeakersResponse: _TypeAlias = ListSpeakersResponse  # noqa: Y015
+
+@_typing.final
+class DeleteSpeakerRequest(_message.Message):
+    """Which speaker."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_SAVE_PATH_FIELD_NUMBER: _builtins.int
+    MODEL_ID_FIELD_NUMBER: _builtins.int
+    SPEAKER_FIELD_NUMBER: _builtins.int
+    model_save_path: _builtins.str
+    """Folder of the model's folder; inside the server's model root (PERMISSION_DENIED). Default: the root itself."""
+    model_id: _builtins.str
+    """Which model; a name, never a path. NOT_FOUND if there is none."""
+    speaker: _builtins.str
+    """As it was enrolled. NOT_FOUND if nothing is."""
+    def __init__(
+        self,
+        *,
+        model_save_path: _builtins.str = ...,
+        model_id: _builtins.str = ...,
+        speaker: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model_id", b"model_id", "model_save_path", b"model_save_path", "speaker", b"speaker"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteSpeakerRequest: _TypeAlias = DeleteSpeakerRequest  # noqa: Y015
+
+@_typing.final
+class DeleteSpeakerResponse(_message.Message):
+    """What a speaker enrolled was forgotten."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SPEAKER_FIELD_NUMBER: _builtins.int
+    speaker: _builtins.str
+    """The name."""
+    def __init__(
+        self,
+        *,
+        speaker: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["speaker", b"speaker"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteSpeakerResponse: _TypeAlias = DeleteSpeakerResponse  # noqa: Y015

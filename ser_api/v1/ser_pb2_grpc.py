@@ -91,6 +91,21 @@ class SpeechEmotionRecognitionStub:
                 request_serializer=ser__api_dot_v1_dot_ser__pb2.DeleteModelRequest.SerializeToString,
                 response_deserializer=ser__api_dot_v1_dot_ser__pb2.DeleteModelResponse.FromString,
                 _registered_method=True)
+        self.EnrollSpeaker = channel.unary_unary(
+                '/ser.v1.SpeechEmotionRecognition/EnrollSpeaker',
+                request_serializer=ser__api_dot_v1_dot_ser__pb2.EnrollSpeakerRequest.SerializeToString,
+                response_deserializer=ser__api_dot_v1_dot_ser__pb2.Speaker.FromString,
+                _registered_method=True)
+        self.ListSpeakers = channel.unary_unary(
+                '/ser.v1.SpeechEmotionRecognition/ListSpeakers',
+                request_serializer=ser__api_dot_v1_dot_ser__pb2.ListSpeakersRequest.SerializeToString,
+                response_deserializer=ser__api_dot_v1_dot_ser__pb2.ListSpeakersResponse.FromString,
+                _registered_method=True)
+        self.DeleteSpeaker = channel.unary_unary(
+                '/ser.v1.SpeechEmotionRecognition/DeleteSpeaker',
+                request_serializer=ser__api_dot_v1_dot_ser__pb2.DeleteSpeakerRequest.SerializeToString,
+                response_deserializer=ser__api_dot_v1_dot_ser__pb2.DeleteSpeakerResponse.FromString,
+                _registered_method=True)
         self.GetReport = channel.unary_unary(
                 '/ser.v1.SpeechEmotionRecognition/GetReport',
                 request_serializer=ser__api_dot_v1_dot_ser__pb2.GetReportRequest.SerializeToString,
@@ -176,7 +191,32 @@ class SpeechEmotionRecognitionServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteModel(self, request, context):
-        """Deletes a model with its report. Whoever predicts with it at that moment still gets an answer.
+        """Deletes a model with its report and the speakers who enrolled for it. Whoever predicts with it at that moment still
+        gets an answer.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EnrollSpeaker(self, request, context):
+        """Lets a model know somebody's voice from unlabelled recordings: from the next call on, Predict and StreamPredict adapt
+        to it where they are told the speaker. Sums over features are kept, no sound. FAILED_PRECONDITION if the model is
+        of a type that does not adapt.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSpeakers(self, request, context):
+        """The speakers that a model knows, sorted: those who enrolled and those it was trained on. FAILED_PRECONDITION if the
+        model does not adapt.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteSpeaker(self, request, context):
+        """Forgets what somebody enrolled; what the model was trained on stays. FAILED_PRECONDITION if the model does not adapt.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -246,6 +286,21 @@ def add_SpeechEmotionRecognitionServicer_to_server(servicer, server):
                     servicer.DeleteModel,
                     request_deserializer=ser__api_dot_v1_dot_ser__pb2.DeleteModelRequest.FromString,
                     response_serializer=ser__api_dot_v1_dot_ser__pb2.DeleteModelResponse.SerializeToString,
+            ),
+            'EnrollSpeaker': grpc.unary_unary_rpc_method_handler(
+                    servicer.EnrollSpeaker,
+                    request_deserializer=ser__api_dot_v1_dot_ser__pb2.EnrollSpeakerRequest.FromString,
+                    response_serializer=ser__api_dot_v1_dot_ser__pb2.Speaker.SerializeToString,
+            ),
+            'ListSpeakers': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSpeakers,
+                    request_deserializer=ser__api_dot_v1_dot_ser__pb2.ListSpeakersRequest.FromString,
+                    response_serializer=ser__api_dot_v1_dot_ser__pb2.ListSpeakersResponse.SerializeToString,
+            ),
+            'DeleteSpeaker': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteSpeaker,
+                    request_deserializer=ser__api_dot_v1_dot_ser__pb2.DeleteSpeakerRequest.FromString,
+                    response_serializer=ser__api_dot_v1_dot_ser__pb2.DeleteSpeakerResponse.SerializeToString,
             ),
             'GetReport': grpc.unary_unary_rpc_method_handler(
                     servicer.GetReport,
@@ -551,6 +606,87 @@ class SpeechEmotionRecognition:
             '/ser.v1.SpeechEmotionRecognition/DeleteModel',
             ser__api_dot_v1_dot_ser__pb2.DeleteModelRequest.SerializeToString,
             ser__api_dot_v1_dot_ser__pb2.DeleteModelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EnrollSpeaker(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ser.v1.SpeechEmotionRecognition/EnrollSpeaker',
+            ser__api_dot_v1_dot_ser__pb2.EnrollSpeakerRequest.SerializeToString,
+            ser__api_dot_v1_dot_ser__pb2.Speaker.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSpeakers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ser.v1.SpeechEmotionRecognition/ListSpeakers',
+            ser__api_dot_v1_dot_ser__pb2.ListSpeakersRequest.SerializeToString,
+            ser__api_dot_v1_dot_ser__pb2.ListSpeakersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteSpeaker(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ser.v1.SpeechEmotionRecognition/DeleteSpeaker',
+            ser__api_dot_v1_dot_ser__pb2.DeleteSpeakerRequest.SerializeToString,
+            ser__api_dot_v1_dot_ser__pb2.DeleteSpeakerResponse.FromString,
             options,
             channel_credentials,
             insecure,

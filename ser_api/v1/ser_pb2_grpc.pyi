@@ -7,14 +7,15 @@ Over HTTP a message is JSON with the field names below; a string field also take
 comes as 20.0. Errors are google.rpc.Status with BadRequest.FieldViolation for each wrong field:
 
   INVALID_ARGUMENT     400  a field is missing, wrong or unknown; audio cannot be decoded
-  FAILED_PRECONDITION  400  remote_url cannot be fetched, is no zip, or holds no corpus
+  FAILED_PRECONDITION  400  remote_url cannot be fetched, is no zip, or holds no corpus; a model that does not adapt
+                            to speakers is given clips of one
   UNAUTHENTICATED      401  no bearer token, or a wrong one
   PERMISSION_DENIED    403  a path outside the server's roots, an address that it must not fetch
-  NOT_FOUND            404  no such model, sample, job or report; the message says what there is
+  NOT_FOUND            404  no such model, sample, job, report or speaker; the message says what there is
   RESOURCE_EXHAUSTED   429  too many calls or queued jobs at once (413: one message or recording is too large)
   DEADLINE_EXCEEDED    504  the caller's deadline passed before the answer
   UNAVAILABLE          503  the server is stopping
-  DATA_LOSS            500  a file of a model is missing or altered; the message names it
+  DATA_LOSS            500  a file of a model or of a speaker is missing or altered; the message names it
   INTERNAL             500  a defect of SER; the request id finds its trace in the server's log
 """
 
@@ -74,7 +75,20 @@ class SpeechEmotionRecognitionStub:
     GetModel: _grpc.UnaryUnaryMultiCallable[_ser_pb2.GetModelRequest, _ser_pb2.Model]
     """All that a model says of itself."""
     DeleteModel: _grpc.UnaryUnaryMultiCallable[_ser_pb2.DeleteModelRequest, _ser_pb2.DeleteModelResponse]
-    """Deletes a model with its report. Whoever predicts with it at that moment still gets an answer."""
+    """Deletes a model with its report and the speakers who enrolled for it. Whoever predicts with it at that moment still
+    gets an answer.
+    """
+    EnrollSpeaker: _grpc.UnaryUnaryMultiCallable[_ser_pb2.EnrollSpeakerRequest, _ser_pb2.Speaker]
+    """Lets a model know somebody's voice from unlabelled recordings: from the next call on, Predict and StreamPredict adapt
+    to it where they are told the speaker. Sums over features are kept, no sound. FAILED_PRECONDITION if the model is
+    of a type that does not adapt.
+    """
+    ListSpeakers: _grpc.UnaryUnaryMultiCallable[_ser_pb2.ListSpeakersRequest, _ser_pb2.ListSpeakersResponse]
+    """The speakers that a model knows, sorted: those who enrolled and those it was trained on. FAILED_PRECONDITION if the
+    model does not adapt.
+    """
+    DeleteSpeaker: _grpc.UnaryUnaryMultiCallable[_ser_pb2.DeleteSpeakerRequest, _ser_pb2.DeleteSpeakerResponse]
+    """Forgets what somebody enrolled; what the model was trained on stays. FAILED_PRECONDITION if the model does not adapt."""
     GetReport: _grpc.UnaryUnaryMultiCallable[_ser_pb2.GetReportRequest, _httpbody_pb2.HttpBody]
     """The report of a model's evaluation: one HTML page that needs no other file."""
 
@@ -108,7 +122,20 @@ class SpeechEmotionRecognitionAsyncStub(SpeechEmotionRecognitionStub):
     GetModel: _aio.UnaryUnaryMultiCallable[_ser_pb2.GetModelRequest, _ser_pb2.Model]  # type: ignore[assignment]
     """All that a model says of itself."""
     DeleteModel: _aio.UnaryUnaryMultiCallable[_ser_pb2.DeleteModelRequest, _ser_pb2.DeleteModelResponse]  # type: ignore[assignment]
-    """Deletes a model with its report. Whoever predicts with it at that moment still gets an answer."""
+    """Deletes a model with its report and the speakers who enrolled for it. Whoever predicts with it at that moment still
+    gets an answer.
+    """
+    EnrollSpeaker: _aio.UnaryUnaryMultiCallable[_ser_pb2.EnrollSpeakerRequest, _ser_pb2.Speaker]  # type: ignore[assignment]
+    """Lets a model know somebody's voice from unlabelled recordings: from the next call on, Predict and StreamPredict adapt
+    to it where they are told the speaker. Sums over features are kept, no sound. FAILED_PRECONDITION if the model is
+    of a type that does not adapt.
+    """
+    ListSpeakers: _aio.UnaryUnaryMultiCallable[_ser_pb2.ListSpeakersRequest, _ser_pb2.ListSpeakersResponse]  # type: ignore[assignment]
+    """The speakers that a model knows, sorted: those who enrolled and those it was trained on. FAILED_PRECONDITION if the
+    model does not adapt.
+    """
+    DeleteSpeaker: _aio.UnaryUnaryMultiCallable[_ser_pb2.DeleteSpeakerRequest, _ser_pb2.DeleteSpeakerResponse]  # type: ignore[assignment]
+    """Forgets what somebody enrolled; what the model was trained on stays. FAILED_PRECONDITION if the model does not adapt."""
     GetReport: _aio.UnaryUnaryMultiCallable[_ser_pb2.GetReportRequest, _httpbody_pb2.HttpBody]  # type: ignore[assignment]
     """The report of a model's evaluation: one HTML page that needs no other file."""
 
@@ -205,7 +232,38 @@ class SpeechEmotionRecognitionServicer(metaclass=_abc_1.ABCMeta):
         request: _ser_pb2.DeleteModelRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_ser_pb2.DeleteModelResponse, _abc.Awaitable[_ser_pb2.DeleteModelResponse]]:
-        """Deletes a model with its report. Whoever predicts with it at that moment still gets an answer."""
+        """Deletes a model with its report and the speakers who enrolled for it. Whoever predicts with it at that moment still
+        gets an answer.
+        """
+
+    @_abc_1.abstractmethod
+    def EnrollSpeaker(
+        self,
+        request: _ser_pb2.EnrollSpeakerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ser_pb2.Speaker, _abc.Awaitable[_ser_pb2.Speaker]]:
+        """Lets a model know somebody's voice from unlabelled recordings: from the next call on, Predict and StreamPredict adapt
+        to it where they are told the speaker. Sums over features are kept, no sound. FAILED_PRECONDITION if the model is
+        of a type that does not adapt.
+        """
+
+    @_abc_1.abstractmethod
+    def ListSpeakers(
+        self,
+        request: _ser_pb2.ListSpeakersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ser_pb2.ListSpeakersResponse, _abc.Awaitable[_ser_pb2.ListSpeakersResponse]]:
+        """The speakers that a model knows, sorted: those who enrolled and those it was trained on. FAILED_PRECONDITION if the
+        model does not adapt.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteSpeaker(
+        self,
+        request: _ser_pb2.DeleteSpeakerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ser_pb2.DeleteSpeakerResponse, _abc.Awaitable[_ser_pb2.DeleteSpeakerResponse]]:
+        """Forgets what somebody enrolled; what the model was trained on stays. FAILED_PRECONDITION if the model does not adapt."""
 
     @_abc_1.abstractmethod
     def GetReport(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from ser.bundle import Bundle
@@ -10,7 +11,7 @@ from ser.errors import AudioError
 from ser.features import About
 from ser.predictor import Predictor
 from ser.streaming import StreamConfig, StreamingPredictor, Window
-from tests.signals import tone
+from tests.signals import tone, wav
 
 
 @pytest.fixture
@@ -51,6 +52,54 @@ def test_what_no_window_had_is_predicted_at_the_end(predictor: Predictor) -> Non
 def test_silence_has_no_emotion(predictor: Predictor) -> None:
     found = windows(predictor, b"\1\0" * 32_000, 10**6, window_seconds=1, hop_seconds=1)
     assert [window.prediction for window in found] == [None, None]
+
+
+@pytest.fixture
+def adapting(adaptive: Bundle) -> Predictor:
+    return Predictor(adaptive.folder.parent, adaptive.manifest.model_id)
+
+
+def clips(found: list[Window]) -> list[int | None]:
+    return [window.prediction.speaker_clips if window.prediction else None for window in found]
+
+
+def test_a_stream_adapts_as_it_goes_and_counts_no_sound_twice(adapting: Predictor) -> None:
+    data = b"\0\0" * 32_000 + pcm(6.5)
+    found = windows(adapting, data, 9_998, window_seconds=2, hop_seconds=0.5)
+    starts = [window.start_seconds for window in found]
+    # Windows from 0.5 s on have speech; that one counts, and those at 2.5 and 4.5 s.
+    assert dict(zip(starts, clips(found), strict=True)) == {
+        0: None, 0.5: 0, 1: 1, 1.5: 1, 2: 1, 2.5: 1, 3: 2, 3.5: 2, 4: 2, 4.5: 2, 5: 3, 5.5: 3, 6: 3, 6.5: 3
+    }  # fmt: skip
+    # A window is what its samples are, predicted with the windows before it that counted.
+    samples = np.frombuffer(data, dtype="<i2").astype(np.float32) / 32_768
+
+    def at(seconds: float) -> npt.NDArray[np.float32]:
+        return samples[round(seconds * 16_000) : round((seconds + 2) * 16_000)]
+
+    known = adapting.listen(at(0.5)) + adapting.listen(at(2.5))
+    alone = adapting.predict_samples(at(4), about=About(), name="x", speaker=known)
+    assert found[8].prediction is not None
+    assert found[8].prediction.probabilities == pytest.approx(alone.probabilities, abs=1e-5)
+
+
+def test_a_stream_begins_with_what_is_known_of_its_speaker(adapting: Predictor) -> None:
+    config = StreamConfig(window_seconds=1, hop_seconds=1)
+    known = adapting.listen_to([wav(tone(2.0)), wav(tone(1.5))])
+    given = StreamingPredictor(adapting, config, About(), known)
+    assert clips(list(given.feed(pcm(3)))) == [2, 3, 4]
+    assert adapting.bundle.adaptation is not None
+    name, trained = next(iter(adapting.bundle.adaptation.known.items()))
+    by_name = StreamingPredictor(adapting, config, About(speaker=name))
+    assert clips(list(by_name.feed(pcm(2)))) == [trained.clips, trained.clips + 1]
+
+
+def test_a_stream_adapts_only_where_it_may_and_can(adapting: Predictor, predictor: Predictor) -> None:
+    data = pcm(3)
+    assert clips(windows(adapting, data, 10**6, window_seconds=1, hop_seconds=1, adapt=False)) == [0, 0, 0]
+    assert clips(windows(predictor, data, 10**6, window_seconds=1, hop_seconds=1)) == [0, 0, 0]
+    # Too short to tell of a voice.
+    assert set(clips(windows(adapting, data, 10**6, window_seconds=0.5, hop_seconds=0.5))) == {0}
 
 
 def test_memory_is_bounded(predictor: Predictor) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,10 +16,11 @@ from typer.testing import CliRunner
 
 from ser.bundle import Bundle
 from ser.cli.main import app
-from ser.errors import Code, ConfigError, NotFoundError
+from ser.errors import Code, ConfigError, NotFoundError, SerError
+from ser.features import About
 from ser.predictor import Predictor
 from ser_api.v1 import ser_pb2, ser_pb2_grpc
-from ser_client import AsyncClient, Client, Recording, ServerError
+from ser_client import AsyncClient, Client, KnownSpeaker, Recording, ServerError
 from tests.inference_server.harness import Server, serve
 from tests.signals import tone, wav
 
@@ -73,6 +75,48 @@ def test_a_stream(client: Client, model_id: str) -> None:
     chunks = [pcm[at : at + 8_000] for at in range(0, len(pcm), 8_000)]
     answers = list(client.stream(chunks, model_id=model_id, window_seconds=1, hop_seconds=1))
     assert [answer.end_seconds for answer in answers] == [1, 2, 3]
+
+
+def test_speakers_enroll_are_listed_and_forgotten(
+    adaptive: Bundle, tmp_path: Path, clip: Path, model_id: str, bundle: Bundle
+) -> None:
+    adapts, pcm = adaptive.manifest.model_id, (tone(2.0) * 32_767).astype("<i2").tobytes()
+    for one in (adaptive, bundle):
+        shutil.copytree(one.folder, tmp_path / "models" / one.manifest.model_id)
+
+    async def asynchronously(target: str) -> None:
+        async with AsyncClient(target) as client:
+            known = await client.enroll_speaker("bert", [clip], model_id=adapts)
+            assert known == KnownSpeaker("bert", 1, 0)
+            assert known in [one async for one in client.speakers(adapts)]
+            told = await client.predict(clip, model_id=adapts, speaker="bert", enrollment_clips=[clip])
+            assert told.speaker_clips == 2
+            (of_many,) = await client.predict_many([Recording(clip)], model_id=adapts, enrollment_clips=[clip])
+            assert of_many.speaker_clips == 1
+            await client.delete_speaker("bert", model_id=adapts)
+            assert known not in [one async for one in client.speakers(adapts)]
+
+    with serve(tmp_path) as server, Client(server.grpc) as client:
+        assert client.enroll_speaker("anna", [clip, clip.read_bytes()], model_id=adapts) == KnownSpeaker("anna", 2, 0)
+        answer = client.predict(clip, model_id=adapts, speaker="anna")
+        library = Predictor(server.models, adapts).predict(clip, about=About(speaker="anna"))
+        assert answer.speaker_clips == library.speaker_clips == 2
+        assert answer.probabilities == pytest.approx(library.probabilities, abs=1e-4)
+        assert client.predict(clip, model_id=adapts, enrollment_clips=[clip]).speaker_clips == 1
+        many = client.predict_many([Recording(clip)], model_id=adapts, enrollment_clips=[str(clip)] * 3)
+        assert [one.speaker_clips for one in many] == [3]
+        config = {"model_id": adapts, "window_seconds": 1, "hop_seconds": 1, "enrollment_clips": [clip]}
+        assert [one.speaker_clips for one in client.stream([pcm], **config)] == [1, 2]
+        assert client.enroll_speaker("anna", [clip], model_id=adapts, replace=True).clips == 1
+        assert KnownSpeaker("anna", 1, 0) in list(client.speakers(adapts))
+        client.delete_speaker("anna", model_id=adapts)
+        assert "anna" not in {known.speaker for known in client.speakers(adapts)}
+        with pytest.raises(ServerError, match="does not adapt") as unable:
+            client.enroll_speaker("anna", [clip], model_id=model_id)
+        assert unable.value.code is Code.FAILED_PRECONDITION
+        with pytest.raises(NotFoundError, match="no such file"):
+            client.enroll_speaker("anna", ["nowhere.wav"], model_id=adapts)
+        asyncio.run(asynchronously(server.grpc))
 
 
 def test_errors_say_what_and_where(client: Client, model_id: str) -> None:
@@ -235,3 +279,38 @@ def test_the_command_line_predicts_by_a_server(server: Server, model_id: str, cl
     assert there["predictions"][1]["prediction"] in table.stdout
     missing = run(app, ["predict", "--server", server.grpc, "--model-id", "none", str(clip)])
     assert isinstance(missing.exception, ServerError)
+
+
+def test_the_command_line_enrolls_here_and_with_a_server(adaptive: Bundle, tmp_path: Path, clip: Path) -> None:
+    adapts = adaptive.manifest.model_id
+    shutil.copytree(adaptive.folder, tmp_path / "models" / adapts)
+    with serve(tmp_path) as server:
+        for speaker, where in (
+            ("anna", ["--server", server.grpc]),
+            ("bert", ["--model-save-path", str(server.models)]),
+        ):
+
+            def run(*arguments: object, where: list[str] = where) -> str:
+                ended = CliRunner().invoke(app, [*map(str, arguments), *where])
+                assert ended.exit_code == 0, ended.output
+                return ended.stdout
+
+            assert run("enroll", speaker, clip, clip) == f"{speaker}: 2 clips known to {adapts}\n"
+            again = json.loads(run("enroll", "--json", speaker, clip))
+            assert again == {"model_id": adapts, "speaker": speaker, "clips": 3}
+            assert json.loads(run("enroll", "--json", "--replace", speaker, clip))["clips"] == 1
+            table = run("predict", "--speaker", speaker, clip)
+            assert "clips adapted to" in table
+            both = json.loads(run("predict", "--json", "--speaker", speaker, "--enrollment-clips", clip, clip))
+            assert both["predictions"][0]["speaker_clips"] == 2
+            once = json.loads(run("predict", "--json", "--enrollment-clips", clip, "--enrollment-clips", clip, clip))
+            assert once["predictions"][0]["speaker_clips"] == 2
+            assert "clips adapted to" not in run("predict", clip)
+            listed = json.loads(run("speakers", "--json"))
+            assert listed["model_id"] == adapts
+            assert {"speaker": speaker, "enrolled_clips": 1, "training_clips": 0} in listed["speakers"]
+            assert speaker in run("speakers")
+            assert speaker not in run("speakers", "--delete", speaker)
+            failed = CliRunner().invoke(app, ["speakers", "--delete", speaker, *where])
+            assert isinstance(failed.exception, SerError)
+            assert failed.exception.code is Code.NOT_FOUND

@@ -65,6 +65,11 @@ def test_what_is_mandatory_and_where_fields_come(document: dict[str, Any]) -> No
     assert train["additionalProperties"] is False
     assert train["properties"].keys() == {field.name for field in ser_pb2.TrainRequest.DESCRIPTOR.fields}
     assert set(found["Predict"]["requestBody"]["content"]) == {"application/json", "multipart/form-data", "audio/*"}
+    enroll = found["EnrollSpeaker"]["requestBody"]["content"]
+    assert set(enroll) == {"application/json", "multipart/form-data"}
+    assert enroll["application/json"]["schema"]["required"] == ["speaker", "clips"]  # the model is in the path
+    files_in_form = enroll["multipart/form-data"]["schema"]["properties"]["clips"]
+    assert files_in_form == {"type": "array", "items": {"type": "string", "contentMediaType": "audio/*"}}
     report = {one["name"]: one["in"] for one in found["GetReport"]["parameters"]}
     assert report == {"model_id": "path", "model_save_path": "query", "x-request-id": "header"}
 
@@ -74,9 +79,10 @@ def test_the_page_needs_no_network_and_takes_nothing_for_markup() -> None:
     assert not re.search(r"https?://|src=|@import|innerHTML|document\.write", page)
 
 
-def test_the_server_does_what_the_document_says(bundle: Bundle, tmp_path: Path) -> None:
+def test_the_server_does_what_the_document_says(bundle: Bundle, adaptive: Bundle, tmp_path: Path) -> None:
     # No address of a corpus is allowed: whatever is made up, no training starts.
-    shutil.copytree(bundle.folder, tmp_path / "models" / bundle.manifest.model_id)
+    for one in (bundle, adaptive):
+        shutil.copytree(one.folder, tmp_path / "models" / one.manifest.model_id)
     with serve(tmp_path, allowed_schemes="") as server:
         hold(server, tmp_path)
 

@@ -135,6 +135,18 @@ def test_one_bad_recording_does_not_lose_the_others(trained: tuple[Path, dict[st
     refused(ser("predict", "nowhere.wav", cwd=folder), 3, "nowhere.wav", "no such file")
 
 
+def test_a_model_that_does_not_adapt_enrolls_nobody(trained: tuple[Path, dict[str, object]]) -> None:
+    folder, _ = trained
+    (folder / "anna.wav").write_bytes(wav(tone(1.0)))
+    for command in (
+        ["enroll", "anna", "anna.wav"],
+        ["speakers"],
+        ["predict", "--enrollment-clips", "anna.wav", "anna.wav"],
+    ):
+        refused(ser(*command, cwd=folder), 4, "does not adapt to speakers")
+    assert ser("predict", "--speaker", "anna", "anna.wav", cwd=folder).returncode == 0
+
+
 def test_evaluate_prints_the_figures_of_the_manifest(trained: tuple[Path, dict[str, object]]) -> None:
     folder, answer = trained
     content = json.loads(ser("evaluate", "--json", cwd=folder).stdout)
@@ -226,6 +238,16 @@ def test_no_model_yet_says_what_to_do(tmp_path: Path) -> None:
 
 def test_help_and_version_need_nothing() -> None:
     text = ser("--help").stdout
-    for word in ("Exit status", "train", "evaluate", "predict", "models", "synthesise", "pipeline"):
+    for word in (
+        "Exit status",
+        "train",
+        "evaluate",
+        "predict",
+        "enroll",
+        "speakers",
+        "models",
+        "synthesise",
+        "pipeline",
+    ):
         assert word in text
     assert ser("--version").stdout.strip()

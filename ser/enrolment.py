@@ -1,0 +1,246 @@
+"""The speakers that a model knows: those it was trained on, and those who enrolled.
+
+What is kept of somebody who enrols is sums over features of unlabelled clips, and how many clips they were; no sound,
+and nothing that sound could be made from. It lies beside the models, because a bundle never changes:
+
+    <model_save_path>/.speakers/<model_id>/<speaker>.npz
+
+in a folder or at an address in an object store. A file there is whole or absent.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ser.arrays import pack_arrays, unpack_arrays
+from ser.bundle import MANIFEST
+from ser.errors import ConfigError, DamagedError, FieldViolation, NotFoundError
+from ser.files import exclusive, remove
+from ser.speakers import SpeakerAdaptation, SpeakerStatistics, together
+from ser.stores import Store, StoreError, cache_folder, is_address, local_path, open_place
+
+Place = str | os.PathLike[str]
+REFRESH_SECONDS = 10.0
+"""How long, at an address, what was read of a speaker counts before it is read again."""
+_SPEAKER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_FOLDER = ".speakers"
+_SUFFIX = ".npz"
+_HELD = 256
+"""Speakers that are kept in memory, the least lately used of which go first: up to 100 kB each."""
+
+
+@dataclass(frozen=True)
+class KnownSpeaker:
+    """A speaker in a line."""
+
+    speaker: str
+    enrolled_clips: int
+    """Clips that were enrolled."""
+    training_clips: int
+    """Clips that the model was trained on; 0 of anybody else."""
+
+    @property
+    def clips(self) -> int:
+        """How many clips the model adapts to."""
+        return self.enrolled_clips + self.training_clips
+
+
+class Speakers:
+    """The speakers of one model. Threads may share it; processes see what another one enrolled.
+
+    A folder is looked at each time (one call of stat). At an address another machine's enrolment is seen within
+    `refresh_seconds`. Enrolments of one speaker on one machine take turns, so that no clip is lost; on two machines at
+    the same moment, over an object store, the later one counts.
+    """
+
+    def __init__(
+        self,
+        model_save_path: Place,
+        model_id: str,
+        adaptation: SpeakerAdaptation,
+        *,
+        refresh_seconds: float = REFRESH_SECONDS,
+    ) -> None:
+        """Names the place; reads nothing.
+
+        Args:
+            model_save_path: Folder of the model's folder, or its address.
+            model_id: Which model.
+            adaptation: The model's, which knows the speakers of its training.
+            refresh_seconds: How long what was read at an address counts.
+        """
+        self._adaptation = adaptation
+        self._refresh_seconds = refresh_seconds
+        self._files = open_place(model_save_path, _FOLDER, model_id)
+        self._model = open_place(model_save_path, model_id)
+        self._lock = _lock(model_save_path, model_id)
+        self._place, self._model_id = os.fspath(model_save_path), model_id
+        self._held: OrderedDict[str, tuple[object, SpeakerStatistics | None]] = OrderedDict()
+        self._turn = threading.Lock()
+
+    def known(self, speaker: str) -> SpeakerStatistics | None:
+        """What is known of a speaker: the clips of the training and those that were enrolled, together.
+
+        Args:
+            speaker: Any string; None comes back of one who is not known.
+
+        Raises:
+            DamagedError: If what was enrolled does not fit the model.
+            StoreError: If the address cannot be reached.
+        """
+        return together(self._adaptation.known.get(speaker), self._enrolled(speaker))
+
+    def enroll(self, speaker: str, statistics: SpeakerStatistics, *, replace: bool = False) -> KnownSpeaker:
+        """Adds clips of a speaker.
+
+        Args:
+            speaker: A name of up to 128 letters, digits, `.`, `_` and `-`, of which the first is a letter or a digit.
+            statistics: Of the clips, by the same model (`Predictor.listen`).
+            replace: Forget what was enrolled before.
+
+        Returns:
+            What is known of the speaker now.
+
+        Raises:
+            ConfigError: If `speaker` is not a name.
+            NotFoundError: If the model was deleted meanwhile.
+            DamagedError: If what was enrolled before does not fit the model; `replace` overwrites it.
+            StoreError: If the address cannot be reached.
+        """
+        check_speaker(speaker)
+        with exclusive(self._lock):
+            # A model is deleted first, then its speakers: none is left behind.
+            if self._model.read(MANIFEST) is None:
+                raise NotFoundError(f"model_id: no model {self._model_id!r} in {self._place}")
+            before = None if replace else self._read(speaker)
+            now = together(before, statistics)
+            self._files.write(speaker + _SUFFIX, pack_arrays(now.arrays()))
+        self._forget(speaker)
+        return KnownSpeaker(speaker, now.clips, self._training_clips(speaker))
+
+    def list(self, *, after: str = "", at_most: int | None = None) -> list[KnownSpeaker]:
+        """The speakers, sorted; those whose file is damaged are left out.
+
+        Args:
+            after: Only those that come after this one.
+            at_most: How many; None for all.
+
+        Raises:
+            StoreError: If the address cannot be reached.
+        """
+        enrolled = {name.removesuffix(_SUFFIX) for name in self._files.files() if name.endswith(_SUFFIX)}
+        found: list[KnownSpeaker] = []
+        for speaker in sorted(name for name in enrolled | self._adaptation.known.keys() if name > after):
+            if len(found) == at_most:
+                break
+            try:
+                statistics = self._read(speaker) if speaker in enrolled else None
+            except DamagedError:
+                continue
+            trained = self._training_clips(speaker)
+            if statistics is not None or trained:  # else deleted meanwhile
+                found.append(KnownSpeaker(speaker, statistics.clips if statistics else 0, trained))
+        return found
+
+    def delete(self, speaker: str) -> None:
+        """Forgets what was enrolled of a speaker; what the model learnt in training stays.
+
+        Raises:
+            ConfigError: If `speaker` is not a name.
+            NotFoundError: If nothing was enrolled.
+            StoreError: If the address cannot be reached.
+        """
+        check_speaker(speaker)
+        with exclusive(self._lock):
+            there = self._files.remove(speaker + _SUFFIX)
+        self._forget(speaker)
+        if not there:
+            raise NotFoundError(f"speaker: no clips of {speaker!r} are enrolled for model {self._model_id}")
+
+    def _training_clips(self, speaker: str) -> int:
+        trained = self._adaptation.known.get(speaker)
+        return trained.clips if trained else 0
+
+    def _enrolled(self, speaker: str) -> SpeakerStatistics | None:
+        """What was enrolled, from memory while it is what the files say."""
+        if not _SPEAKER.fullmatch(speaker):
+            return None
+        version = (
+            int(time.monotonic() / self._refresh_seconds)
+            if isinstance(self._files, Store)
+            else self._files.version(speaker + _SUFFIX)
+        )
+        with self._turn:
+            held = self._held.get(speaker)
+            if held is not None and held[0] == version:
+                self._held.move_to_end(speaker)
+                return held[1]
+        try:
+            statistics = self._read(speaker)
+        except StoreError:
+            if held is None:
+                raise
+            statistics = held[1]  # until the store can be reached again
+        with self._turn:
+            self._held[speaker] = (version, statistics)
+            while len(self._held) > _HELD:
+                self._held.popitem(last=False)
+        return statistics
+
+    def _forget(self, speaker: str) -> None:
+        with self._turn:
+            self._held.pop(speaker, None)
+
+    def _read(self, speaker: str) -> SpeakerStatistics | None:
+        content = self._files.read(speaker + _SUFFIX)
+        if content is None:
+            return None
+        where = f"{self._files.address}/{speaker}{_SUFFIX}"
+        arrays = unpack_arrays(content, where)
+        try:
+            statistics = SpeakerStatistics.from_arrays(arrays)
+        except (KeyError, ValueError, TypeError) as error:
+            raise DamagedError(f"{where} has no statistics of a speaker: {error}") from None
+        expected, got = len(self._adaptation.mean), len(statistics.total)
+        finite = np.isfinite([statistics.weight, statistics.total, statistics.squares]).all()
+        if got != expected or statistics.clips < 1 or not finite:
+            raise DamagedError(
+                f"{where} does not fit the model: expected {expected} finite sums, got {got} of {statistics.clips} "
+                "clips; enroll the speaker anew, with replace"
+            )
+        return statistics
+
+
+def delete_speakers(model_save_path: Place, model_id: str) -> None:
+    """Forgets all who enrolled for a model."""
+    files = open_place(model_save_path, _FOLDER, model_id)
+    if isinstance(files, Store):
+        files.delete()
+    elif files.folder.parent.is_dir():
+        with exclusive(files.folder):
+            remove(files.folder)
+
+
+def _lock(model_save_path: Place, model_id: str) -> Path:
+    """What writers hold the lock of: one a model, beside its files, so that they can be deleted together."""
+    place = os.fspath(model_save_path)
+    return (cache_folder(place) if is_address(place) else local_path(place)) / _FOLDER / model_id
+
+
+def check_speaker(speaker: str) -> None:
+    """Refuses what is not a name.
+
+    Raises:
+        ConfigError: If it is not.
+    """
+    if not _SPEAKER.fullmatch(speaker):
+        expected = "expected a name of up to 128 letters, digits, '.', '_' and '-' that begins with a letter or a digit"
+        raise ConfigError([FieldViolation("speaker", f"{expected}, got {speaker[:200]!r}")])

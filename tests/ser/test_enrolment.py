@@ -1,0 +1,246 @@
+"""Speakers who enrol: what is kept, where, who sees it, and what a model makes of it."""
+
+from __future__ import annotations
+
+import multiprocessing
+import shutil
+from pathlib import Path
+
+import boto3
+import numpy as np
+import pytest
+
+from ser.bundle import Bundle
+from ser.enrolment import KnownSpeaker
+from ser.errors import AudioError, ConfigError, DamagedError, NotFoundError, UnsupportedError
+from ser.features import About
+from ser.model_store import delete_bundle, list_models, save_bundle
+from ser.predictor import Predictor
+from ser.stores import StoreError
+from tests.object_store import bucket, s3_endpoint
+from tests.signals import tone, wav
+
+__all__ = ["bucket", "s3_endpoint"]
+
+ANNA = [wav(tone(2.0, hertz=hertz)) for hertz in (210, 230, 250)]
+CLIP = wav(tone(2.0, hertz=220))
+
+
+@pytest.fixture
+def models(adaptive: Bundle, tmp_path: Path) -> Path:
+    """A folder with the model that adapts; a test may write there."""
+    shutil.copytree(adaptive.folder, tmp_path / "models" / adaptive.manifest.model_id)
+    return tmp_path / "models"
+
+
+@pytest.fixture
+def predictor(models: Path, adaptive: Bundle) -> Predictor:
+    return Predictor(models, adaptive.manifest.model_id)
+
+
+def as_anna(predictor: Predictor) -> tuple[int, dict[str, float]]:
+    prediction = predictor.predict(CLIP, about=About(speaker="anna"))
+    return prediction.speaker_clips, prediction.probabilities
+
+
+def test_a_model_adapts_to_who_enrolled_and_to_clips_that_come_along(predictor: Predictor, models: Path) -> None:
+    stranger = as_anna(predictor)
+    assert stranger[0] == 0
+    beside = predictor.predict(CLIP, enrollment_clips=ANNA)
+    assert beside.speaker_clips == beside.to_json()["speaker_clips"] == 3
+    assert not (models / ".speakers").exists()  # nothing is kept of a call
+    assert predictor.enroll("anna", ANNA[:2]) == 2
+    assert predictor.enroll("anna", ANNA[2:]) == 3
+    clips, probabilities = as_anna(predictor)
+    assert clips == 3
+    assert probabilities == pytest.approx(beside.probabilities, abs=1e-6)
+    assert probabilities != pytest.approx(stranger[1], abs=1e-4)
+    more = predictor.predict(CLIP, about=About(speaker="anna"), enrollment_clips=ANNA[:1])
+    assert more.speaker_clips == 4
+    assert predictor.enroll("anna", ANNA[:1], replace=True) == 1
+    assert as_anna(predictor)[0] == 1
+
+
+def test_what_is_kept_is_sums_and_no_sound(predictor: Predictor, models: Path) -> None:
+    predictor.enroll("anna", ANNA)
+    (path,) = (path for path in (models / ".speakers").rglob("*") if path.is_file() and path.name[0] != ".")
+    assert path == models / ".speakers" / predictor.model_id / "anna.npz"
+    with np.load(path, allow_pickle=False) as kept:
+        assert sorted(kept.files) == ["clips", "squares", "total", "weight"]
+        assert {kept[name].size for name in ("squares", "total", "weight")} == {
+            len(predictor.bundle.adaptation.mean)  # type: ignore[union-attr]
+        }
+        expected = sum(predictor.listen_to([clip]).total for clip in ANNA)
+        np.testing.assert_allclose(kept["total"], expected)
+    assert list_models(models) == [predictor.model_id]
+
+
+def test_a_speaker_of_the_training_is_known_and_enrolled_clips_come_on_top(predictor: Predictor) -> None:
+    assert predictor.bundle.adaptation is not None
+    sample = predictor.bundle.validation.samples[0]
+    speaker, trained = sample.speaker, predictor.bundle.adaptation.known[sample.speaker]
+    assert predictor.predict(CLIP, about=About(speaker=speaker)).speaker_clips == trained.clips
+    by_name = predictor.predict_sample(sample.name)
+    assert predictor.enroll(speaker, ANNA) == trained.clips + 3
+    assert predictor.predict(CLIP, about=About(speaker=speaker)).speaker_clips == trained.clips + 3
+    assert predictor.predict_sample(sample.name) == by_name  # figures of a model stay as they are
+    assert KnownSpeaker(speaker, 3, trained.clips) in predictor.speakers.list()
+    predictor.speakers.delete(speaker)
+    assert predictor.predict(CLIP, about=About(speaker=speaker)).speaker_clips == trained.clips
+
+
+def test_speakers_are_listed_page_by_page_and_deleted(predictor: Predictor) -> None:
+    for name in ("zoe", "anna", "Bert"):
+        predictor.enroll(name, ANNA[:1])
+    everybody = predictor.speakers.list()
+    assert [one.speaker for one in everybody] == sorted(one.speaker for one in everybody)
+    assert {one.speaker: one.enrolled_clips for one in everybody if not one.training_clips} == {
+        "anna": 1, "Bert": 1, "zoe": 1
+    }  # fmt: skip
+    first = predictor.speakers.list(at_most=2)
+    assert first + predictor.speakers.list(after=first[-1].speaker) == everybody
+    predictor.speakers.delete("anna")
+    assert as_anna(predictor)[0] == 0
+    with pytest.raises(NotFoundError, match="no clips of 'anna' are enrolled"):
+        predictor.speakers.delete("anna")
+
+
+def test_another_predictor_sees_it_at_once(predictor: Predictor, models: Path) -> None:
+    other = Predictor(models, predictor.model_id)
+    assert as_anna(other)[0] == 0
+    for number, clip in enumerate(ANNA, 1):
+        predictor.enroll("anna", [clip])
+        assert as_anna(other)[0] == number
+    other.speakers.delete("anna")
+    assert as_anna(predictor)[0] == 0
+
+
+def _enroll(models: Path, model_id: str, times: int) -> None:
+    predictor = Predictor(models, model_id)
+    for _ in range(times):
+        predictor.enroll("anna", [CLIP])
+
+
+def test_no_clip_is_lost_when_processes_enroll_one_speaker(predictor: Predictor, models: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=_enroll, args=(models, predictor.model_id, 15)) for _ in range(3)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0, 0]
+    assert as_anna(predictor)[0] == 45
+
+
+@pytest.mark.parametrize("speaker", ["", ".", "..", "../x", "a/b", ".hidden", "a b", "é", "x" * 129, "a\n", "-x"])
+def test_a_speaker_is_a_name_not_a_path(predictor: Predictor, models: Path, speaker: str) -> None:
+    with pytest.raises(ConfigError, match="speaker: expected a name of up to 128"):
+        predictor.enroll(speaker, ANNA)
+    with pytest.raises(ConfigError, match="speaker: expected a name of up to 128"):
+        predictor.speakers.delete(speaker)
+    assert not (models / ".speakers" / predictor.model_id).exists()
+    # Whoever predicts may say what they like.
+    assert predictor.predict(CLIP, about=About(speaker=speaker)).speaker_clips == 0
+
+
+def test_one_recording_that_does_not_serve_enrols_none(predictor: Predictor) -> None:
+    with pytest.raises(AudioError, match=r"clips\[1\]: expected speech, got silence"):
+        predictor.enroll("anna", [ANNA[0], wav(tone(1.0) * 0)])
+    with pytest.raises(ConfigError, match="clips: expected at least one recording"):
+        predictor.enroll("anna", [])
+    assert as_anna(predictor)[0] == 0
+
+
+def test_a_model_that_does_not_adapt_refuses_clips_and_takes_a_name(bundle: Bundle) -> None:
+    plain = Predictor(bundle.folder.parent, bundle.manifest.model_id)
+    for refused in (
+        lambda: plain.enroll("anna", ANNA),
+        lambda: plain.predict(CLIP, enrollment_clips=ANNA),
+        lambda: plain.speakers,
+    ):
+        with pytest.raises(UnsupportedError, match="does not adapt to speakers; train a model type that does"):
+            refused()
+    assert plain.predict(CLIP, about=About(speaker="anna")).speaker_clips == 0
+
+
+def test_sums_that_do_not_fit_the_model_are_told_of(predictor: Predictor, models: Path) -> None:
+    path = models / ".speakers" / predictor.model_id / "anna.npz"
+    predictor.enroll("anna", ANNA)
+    whole = dict(np.load(path))
+    for damaged in (
+        {**whole, "total": whole["total"][1:]},
+        {name: array[1:] if array.ndim else array for name, array in whole.items()},
+        {**whole, "total": whole["total"] * np.nan},
+        {**whole, "clips": np.array(0)},
+        {"weight": whole["weight"]},
+    ):
+        np.savez(path, **damaged)
+        with pytest.raises(DamagedError, match=r"anna\.npz"):
+            as_anna(predictor)
+    path.write_bytes(path.read_bytes()[:-30])
+    with pytest.raises(DamagedError, match=r"anna\.npz"):
+        predictor.enroll("anna", ANNA)
+    assert "anna" not in {one.speaker for one in predictor.speakers.list()}
+    assert predictor.enroll("anna", ANNA, replace=True) == 3
+    assert as_anna(predictor)[0] == 3
+
+
+def test_a_model_takes_its_speakers_with_it(predictor: Predictor, models: Path) -> None:
+    predictor.enroll("anna", ANNA)
+    delete_bundle(models, predictor.model_id)
+    assert [path for path in models.rglob("*") if "lock" not in path.name] == [models / ".speakers"]
+    with pytest.raises(NotFoundError, match="no model"):
+        predictor.enroll("anna", ANNA)
+    # A deletion that was killed half-way goes on.
+    (models / ".speakers" / predictor.model_id).mkdir()
+    with pytest.raises(NotFoundError, match="no model"):
+        delete_bundle(models, predictor.model_id)
+    assert not (models / ".speakers" / predictor.model_id).exists()
+
+
+def test_an_object_store_has_them_too(bucket: str, adaptive: Bundle) -> None:
+    place, model_id = f"{bucket}/models", adaptive.manifest.model_id
+    save_bundle(adaptive.folder, None, place)
+    here = Predictor(place, model_id, refresh_seconds=1e9)
+    elsewhere, patient = (Predictor(place, model_id, refresh_seconds=seconds) for seconds in (1e-9, 1e9))
+    assert as_anna(patient)[0] == as_anna(here)[0] == 0
+    assert here.enroll("anna", ANNA) == 3
+    assert as_anna(here)[0] == as_anna(elsewhere)[0] == 3
+    assert as_anna(patient)[0] == 0  # its time has not come yet
+    assert list_models(place) == [model_id]
+    assert [one.enrolled_clips for one in elsewhere.speakers.list() if one.speaker == "anna"] == [3]
+    key = f"models/.speakers/{model_id}/anna.npz"
+    client, name = boto3.client("s3"), bucket.removeprefix("s3://")
+    assert client.get_object(Bucket=name, Key=key)["Body"].read()[:2] == b"PK"
+    elsewhere.speakers.delete("anna")
+    with pytest.raises(NotFoundError):
+        elsewhere.speakers.delete("anna")
+    assert as_anna(elsewhere)[0] == 0
+    here.enroll("anna", ANNA[:1])
+    delete_bundle(place, model_id)
+    assert "Contents" not in client.list_objects_v2(Bucket=name)
+    with pytest.raises(NotFoundError, match="no model"):
+        here.enroll("anna", ANNA)
+
+
+def test_a_store_that_cannot_be_reached_leaves_what_is_known(
+    bucket: str, adaptive: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_bundle(adaptive.folder, None, bucket)
+    predictor = Predictor(bucket, adaptive.manifest.model_id, refresh_seconds=1e-9)
+    predictor.enroll("anna", ANNA)
+    assert as_anna(predictor)[0] == 3
+    boto3.client("s3").delete_object(
+        Bucket=bucket.removeprefix("s3://"), Key=f".speakers/{adaptive.manifest.model_id}/anna.npz"
+    )
+    assert as_anna(predictor)[0] == 0
+    predictor.enroll("anna", ANNA)
+    assert as_anna(predictor)[0] == 3
+
+    def fails(name: str) -> bytes:
+        raise StoreError(f"{bucket}: away, {name}")
+
+    monkeypatch.setattr(predictor.speakers._files, "read", fails)
+    assert as_anna(predictor)[0] == 3
+    with pytest.raises(StoreError, match="away"):
+        predictor.predict(CLIP, about=About(speaker="never-asked-before"))
