@@ -26,10 +26,11 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score
 from ser.config import parse
 from ser.dataset import Dataset
 from ser.feature_set import FeatureSet
+from ser.frontend import FrontEnd
 from ser.progress import silent
 from ser.request import TrainingConfig
 from ser.split import Protocol, folds
-from ser.steps.feature_extraction import load_features
+from ser.steps.feature_extraction import load_features, load_frontend
 from ser.steps.fitting import fit_on
 from ser.training_set import TrainingSet
 
@@ -46,11 +47,12 @@ def main() -> None:
         "model type", "split by", "judged by", "accuracy %", "UAR %", title=f"seeds {arguments.seeds}", box=None
     )
     with tempfile.TemporaryDirectory() as folder:
-        features = load_features(Dataset(Path(folder), arguments.corpus).feature_extract())
+        extracted = Dataset(Path(folder), arguments.corpus).feature_extract()
+        features, frontend = load_features(extracted), load_frontend(extracted)
         by_piece = _as_single_pieces(features)
         for model_type in MODEL_TYPES_SHOWN:
-            honest = [_train(features, model_type, seed) for seed in arguments.seeds]
-            leaky = [_train(by_piece, model_type, seed) for seed in arguments.seeds]
+            honest = [_train(features, frontend, model_type, seed) for seed in arguments.seeds]
+            leaky = [_train(by_piece, frontend, model_type, seed) for seed in arguments.seeds]
             table.add_row(model_type, "files", "files", *_row([run[0] for run in honest]))
             table.add_row(model_type, "files", "pieces", *_row([run[1] for run in honest]))
             table.add_row(model_type, "pieces", "pieces", *_row([run[1] for run in leaky]))
@@ -70,12 +72,12 @@ def _as_single_pieces(features: FeatureSet) -> FeatureSet:
 Figures = tuple[float, float]
 
 
-def _train(features: FeatureSet, model_type: str, seed: int) -> tuple[Figures, Figures]:
+def _train(features: FeatureSet, frontend: FrontEnd, model_type: str, seed: int) -> tuple[Figures, Figures]:
     """(accuracy, UAR) of the held-out samples, and of their pieces."""
     config = parse(TrainingConfig, {"model_type": model_type, "random_state": seed})
     (fold,) = folds(features.samples, Protocol.HOLDOUT, random_state=seed)
     validation, classes = features.select(fold.test), features.classes
-    per_piece = fit_on(TrainingSet.of(features, fold.training), config, silent).predict(validation.rows)
+    per_piece = fit_on(TrainingSet.of(features, fold.training, frontend), config, silent).predict_set(validation)
     truth = [classes.index(sample.emotion) for sample in validation.samples]
     return (
         _figures(truth, validation.average(per_piece).argmax(axis=1)),

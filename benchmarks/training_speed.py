@@ -20,6 +20,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +30,7 @@ from rich.table import Table
 from ser.config import parse
 from ser.dataset import Dataset
 from ser.frontend import Standardiser
-from ser.models import MODEL_TYPES, TrainingParameters
+from ser.models import MODEL_TYPES, NetworkType
 from ser.models.training_loop import Validation, fit
 from ser.progress import silent
 from ser.split import validation_names
@@ -120,14 +121,21 @@ def _timed(which: str, arrays: Arrays, model_type: str, epochs: int, seed: int) 
     return time.perf_counter() - started, accuracy
 
 
-def _config(model_type: str, epochs: int) -> TrainingParameters:
-    return parse(MODEL_TYPES.get(model_type).Config, {"epochs": epochs})
+def _network(model_type: str) -> NetworkType[Any]:
+    network = MODEL_TYPES.get(model_type)()
+    if not isinstance(network, NetworkType):
+        raise TypeError(f"expected a model type that is trained by epochs, got {model_type}")
+    return network
+
+
+def _config(model_type: str, epochs: int) -> Any:
+    return parse(_network(model_type).Config, {"epochs": epochs})
 
 
 def _ours(arrays: Arrays, model_type: str, epochs: int, seed: int) -> float:
     config = _config(model_type, epochs)
     _, history = fit(
-        lambda: MODEL_TYPES.get(model_type)().build(arrays.rows.shape[1], arrays.num_classes, config),
+        lambda: _network(model_type).build(arrays.rows.shape[1], arrays.num_classes, config),
         arrays.rows,
         arrays.labels,
         config=config,
@@ -143,7 +151,7 @@ def _plain(arrays: Arrays, model_type: str, epochs: int, seed: int) -> float:
 
     config = _config(model_type, epochs)
     keras.utils.set_random_seed(seed)
-    model = MODEL_TYPES.get(model_type)().build(arrays.rows.shape[1], arrays.num_classes, config)
+    model = _network(model_type).build(arrays.rows.shape[1], arrays.num_classes, config)
     model.compile(
         optimizer=keras.optimizers.Adam(config.lr), loss="sparse_categorical_crossentropy", metrics=["accuracy"]
     )

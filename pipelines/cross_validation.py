@@ -32,11 +32,13 @@ def cross_validation_pipeline_on(cluster: ClusterSettings | None) -> Any:
         model_type: str,
         protocol: str = "loso",
         folds: int = 10,
+        enrollment_clips: str = "0",
         random_state: int = 42,
         dataset_force: bool = False,
         dataset_load_split_at: str = "min",
         dataset_load_normalize: bool = True,
         dataset_feature_extract_methods: dict = dict(DEFAULT_METHODS),  # noqa: B006 - KFP reads it, nobody writes
+        dataset_virtual_speakers: int = 0,
         model_config: dict = {},  # noqa: B006
     ) -> CrossValidationOutputs:
         """Parameters are those of `/train`, under the same names, with `protocol` and `folds`."""
@@ -49,6 +51,7 @@ def cross_validation_pipeline_on(cluster: ClusterSettings | None) -> Any:
             dataset_load_split_at=dataset_load_split_at,
             dataset_load_normalize=dataset_load_normalize,
             dataset_feature_extract_methods=dataset_feature_extract_methods,
+            dataset_virtual_speakers=dataset_virtual_speakers,
         )
         plan = plan_folds(
             features=features,
@@ -65,6 +68,7 @@ def cross_validation_pipeline_on(cluster: ClusterSettings | None) -> Any:
                 fold=fold,
                 protocol=protocol,
                 folds=folds,
+                enrollment_clips=enrollment_clips,
                 random_state=random_state,
                 model_type=model_type,
                 model_config=model_config,

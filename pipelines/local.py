@@ -193,8 +193,9 @@ def _prepared(request: _Request, pipeline_root: Path, runner: Runner, *, caching
 def parameters(request: _Request) -> dict[str, Any]:
     """A request as the pipeline's arguments.
 
-    Parameters of KFP have one type, so `dataset_load_split_at` is a string, and none is null: what is left out
+    Parameters of KFP have one type, so those that may be a word or a number are strings, and none is null: what is left out
     has its default.
     """
     arguments = request.model_dump(mode="json", by_alias=True, exclude_none=True)
-    return {**arguments, "dataset_load_split_at": str(request.dataset_load_split_at)}
+    strings = {"dataset_load_split_at", "enrollment_clips"} & arguments.keys()
+    return {**arguments, **{name: str(arguments[name]) for name in strings}}

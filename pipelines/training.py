@@ -37,6 +37,7 @@ def training_pipeline_on(cluster: ClusterSettings | None) -> Any:
         dataset_load_split_at: str = "min",
         dataset_load_normalize: bool = True,
         dataset_feature_extract_methods: dict = dict(DEFAULT_METHODS),  # noqa: B006 - KFP reads it, nobody writes
+        dataset_virtual_speakers: int = 0,
         model_config: dict = {},  # noqa: B006
         minimum_uar: float = 0.0,
         receipt: str = "",
@@ -51,6 +52,7 @@ def training_pipeline_on(cluster: ClusterSettings | None) -> Any:
             dataset_load_split_at=dataset_load_split_at,
             dataset_load_normalize=dataset_load_normalize,
             dataset_feature_extract_methods=dataset_feature_extract_methods,
+            dataset_virtual_speakers=dataset_virtual_speakers,
         )
         model = training(
             features=features,

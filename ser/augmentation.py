@@ -35,10 +35,10 @@ def virtual_speaker(samples: Samples, number: int, name: str) -> Samples:
     """
     digest = hashlib.sha256(f"{number}/{name}".encode()).digest()
     random = np.random.default_rng(int.from_bytes(digest[:8], "little"))
-    voice = soxr.resample(samples, SAMPLE_RATE_HZ * SPEEDS[number], SAMPLE_RATE_HZ)
+    voice: Samples = soxr.resample(samples, SAMPLE_RATE_HZ * SPEEDS[number], SAMPLE_RATE_HZ)
     voice[1:] += np.float32(random.uniform(-_TILT, _TILT)) * voice[:-1]
     voice /= max(float(np.abs(voice).max()), 1e-9)
     loudness = np.float32(10 ** (random.uniform(*_NOISE_DB) / 20))
     voice += loudness * random.standard_normal(len(voice), dtype=np.float32)
     voice /= max(float(np.abs(voice).max()), 1e-9)
-    return voice.astype(np.float32, copy=False)
+    return voice

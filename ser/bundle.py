@@ -27,7 +27,7 @@ from ser.feature_set import FeatureSet
 from ser.files import fingerprint, read_json, sha256, write_json
 from ser.frontend import FrontEnd, Standardiser, load_standardiser
 from ser.litert import LiteRTModel
-from ser.speakers import SpeakerAdaptation, SpeakerStatistics, with_profiles
+from ser.speakers import SpeakerAdaptation, SpeakerStatistics, known_speakers, with_profiles
 
 MANIFEST = "manifest.json"
 KERAS = "model.keras"
@@ -195,8 +195,7 @@ class Bundle:
         Returns:
             float32, shape (n_pieces, n_classes).
         """
-        known = self.adaptation.known if self.adaptation else {}
-        return self.predict(features.rows, [known.get(speaker) for speaker in features.speakers] or [None])
+        return self.predict(features.rows, known_speakers(self.adaptation, features.speakers))
 
 
 def file_digests(folder: Path) -> Mapping[str, str]:

@@ -189,12 +189,15 @@ class Dataset:
         """Length of a piece, in samples, with the settings of `load`."""
         return piece_length(self._config.dataset_load_split_at, self.prepare().clips)
 
-    def feature_extract(self, methods: Mapping[str, Any] | None = None, *, force: bool = False) -> Path:
+    def feature_extract(
+        self, methods: Mapping[str, Any] | None = None, *, virtual_speakers: int | None = None, force: bool = False
+    ) -> Path:
         """Computes the features of all clips.
 
         Args:
             methods: Name of each extractor to its config; by default the methods given last, at first
                 `SpeakerAndGenderAndTextType` and `MFCC`.
+            virtual_speakers: How many virtual speakers say each clip as well; by default as many as last, first none.
             force: Compute them again although they are there.
 
         Returns:
@@ -203,10 +206,9 @@ class Dataset:
         Raises:
             ConfigError: If a method or a key of its config is unknown, or a value is not allowed.
         """
-        if methods is not None:
-            self._config = parse(
-                FeatureConfig, {**self._config.model_dump(), "dataset_feature_extract_methods": methods}
-            )
+        given = {"dataset_feature_extract_methods": methods, "dataset_virtual_speakers": virtual_speakers}
+        given = {name: value for name, value in given.items() if value is not None}
+        self._config = parse(FeatureConfig, {**self._config.model_dump(), **given})
         manifest = self.prepare()
         identity = feature_identity(manifest, self._config)
         with self._kept(f"features/{fingerprint(identity)[:16]}", identity, force=force) as folder:
@@ -226,7 +228,9 @@ class Dataset:
         self.download(force=force)
         self.extract(force=force)
         self.load(request.dataset_load_split_at, request.dataset_load_normalize, force=force)
-        return self.feature_extract(request.dataset_feature_extract_methods, force=force)
+        return self.feature_extract(
+            request.dataset_feature_extract_methods, virtual_speakers=request.dataset_virtual_speakers, force=force
+        )
 
     def get_features(self, *, force: bool = False) -> FeatureSet:
         """The features and labels of all clips, rows memory-mapped; computed first where they are missing."""

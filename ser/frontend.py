@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from ser.training_set import TrainingRows
 
 Features = npt.NDArray[np.float32]
-_ROWS_AT_ONCE = 256
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,9 @@ SHORTEST_PIECE = SAMPLE_RATE_HZ // 50
 LONGEST_PIECE = int(MAX_SECONDS * SAMPLE_RATE_HZ)
 """Greatest piece length in samples."""
 
+MOST_CLIPS = 10_000
+"""Most enrollment clips that a protocol has a model hear."""
+
 NonEmpty = Annotated[str, Field(min_length=1, strict=True)]
 SplitAt = Literal["min", "max", "avg"] | int
 
@@ -128,7 +131,18 @@ class PublishConfig(Config):
     """Name of a note to leave beside the models, which says what became of this one; empty leaves none."""
 
 
-class TrainRequest(DownloadConfig, FeatureConfig, TrainingConfig):
+class _WholeRequest(DownloadConfig, FeatureConfig, TrainingConfig):
+    """What is asked for with a model type, whose features it has by default."""
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _front_end_of_model_type(cls, data: object) -> object:
+        if not isinstance(data, Mapping) or data.get("model_type") not in MODEL_TYPES.names():
+            return data
+        return {**MODEL_TYPES.get(data["model_type"]).front_end, **data}
+
+
+class TrainRequest(_WholeRequest):
     """A whole training: the body of `POST /train`."""
 
     model_save_path: NonEmpty
@@ -142,7 +156,19 @@ class CrossValidationConfig(TrainingConfig):
     """How the recordings are split."""
     folds: Annotated[Whole, Field(ge=2, le=100)] = 10
     """How many folds; of kfold only."""
+    enrollment_clips: int | Literal["all"] = 0
+    """Of a model that adapts to speakers: how many other recordings of the judged one's speaker it hears before,
+    without their labels. "all" has it hear every one of the test part, the judged one too."""
+
+    @pydantic.field_validator("enrollment_clips", mode="before")
+    @classmethod
+    def _enrollment_clips(cls, value: object) -> object:
+        if isinstance(value, str) and value.isdigit():
+            value = int(value)
+        if value == "all" or (isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_CLIPS):
+            return value
+        raise PydanticCustomError("enrollment_clips", f"expected a number from 0 to {MOST_CLIPS}, or 'all'")
 
 
-class CrossValidationRequest(DownloadConfig, FeatureConfig, CrossValidationConfig):
+class CrossValidationRequest(CrossValidationConfig, _WholeRequest):
     """A whole cross-validation."""

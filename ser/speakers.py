@@ -174,6 +174,11 @@ class SpeakerAdaptation:
             raise DamagedError(f"{path} has no statistics of speakers: {error}") from None
 
 
+def known_speakers(adaptation: SpeakerAdaptation | None, speakers: Sequence[str]) -> Sequence[SpeakerStatistics | None]:
+    """What a model knows of speakers by its training: an entry each, or one for all of a model that does not adapt."""
+    return [adaptation.known.get(speaker) for speaker in speakers] if adaptation else (None,)
+
+
 def with_profiles(
     rows: npt.NDArray[np.float32],
     adaptation: SpeakerAdaptation | None,

@@ -17,6 +17,7 @@ from ser.feature_set import FeatureSet, Sample, row_labels
 from ser.frontend import Features, FrontEnd, Standardiser
 
 COPIED_BYTES = 64 << 20
+_ROWS_AT_ONCE = 256
 """Training rows of at most so many bytes are copied; larger ones are read from the disk when they are wanted."""
 
 
@@ -99,7 +100,11 @@ class StandardisedRows:
         return len(self.rows)
 
     def __getitem__(self, numbers: npt.NDArray[np.int64]) -> Features:
-        return self.standardiser(self.rows[numbers])
+        read = np.empty((len(numbers), self.shape[1]), dtype=np.float32)
+        for start in range(0, len(numbers), _ROWS_AT_ONCE):  # copies on the way are of so many rows only
+            part = slice(start, start + _ROWS_AT_ONCE)
+            read[part] = self.standardiser(self.rows[numbers[part]])
+        return read
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ def feature_extraction(
     dataset_load_split_at: str,
     dataset_load_normalize: bool,
     dataset_feature_extract_methods: dict,
+    dataset_virtual_speakers: int,
     features: dsl.Output[dsl.Dataset],
 ) -> None:
     """Cuts every recording into pieces and computes their features.
@@ -20,6 +21,7 @@ def feature_extraction(
         dataset_load_split_at: Length of a piece: min, max, avg or a number of samples.
         dataset_load_normalize: Divide each recording by its peak.
         dataset_feature_extract_methods: Method to config.
+        dataset_virtual_speakers: Virtual speakers who say each clip as well.
         features: Folder with the feature rows, the sample table and the front-end.
     """
     from pathlib import Path
@@ -36,6 +38,7 @@ def feature_extraction(
                 "dataset_load_split_at": dataset_load_split_at,
                 "dataset_load_normalize": dataset_load_normalize,
                 "dataset_feature_extract_methods": dataset_feature_extract_methods,
+                "dataset_virtual_speakers": dataset_virtual_speakers,
             },
         )
         extract_features(Path(corpus.path), Path(features.path), config, report=report)

@@ -13,6 +13,7 @@ def extract_part(
     dataset_load_split_at: str,
     dataset_load_normalize: bool,
     dataset_feature_extract_methods: dict,
+    dataset_virtual_speakers: int,
     features: dsl.Output[dsl.Dataset],
 ) -> None:
     """Computes the features of a part of the recordings, by the front-end of the whole.
@@ -24,6 +25,7 @@ def extract_part(
         dataset_load_split_at: Length of a piece: min, max, avg or a number of samples.
         dataset_load_normalize: Divide each recording by its peak.
         dataset_feature_extract_methods: Method to config.
+        dataset_virtual_speakers: Virtual speakers who say each clip as well.
         features: Feature folder of the part.
     """
     from pathlib import Path
@@ -40,6 +42,7 @@ def extract_part(
                 "dataset_load_split_at": dataset_load_split_at,
                 "dataset_load_normalize": dataset_load_normalize,
                 "dataset_feature_extract_methods": dataset_feature_extract_methods,
+                "dataset_virtual_speakers": dataset_virtual_speakers,
             },
         )
         extract_part(Path(corpus.path), Path(features.path), config, number, of, report=report)

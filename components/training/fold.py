@@ -11,6 +11,7 @@ def train_fold(
     fold: str,
     protocol: str,
     folds: int,
+    enrollment_clips: str,
     random_state: int,
     model_type: str,
     model_config: dict,
@@ -23,6 +24,7 @@ def train_fold(
         fold: Name of the fold.
         protocol: holdout, kfold, loso, loto, lolo or loco.
         folds: How many; of kfold only.
+        enrollment_clips: Unlabelled clips of the judged speaker that a model that adapts hears first: a number, or all.
         random_state: Seed of everything random.
         model_type: Registered name of the model type.
         model_config: The model type's config; what is left out has its default.
@@ -41,6 +43,7 @@ def train_fold(
             {
                 "protocol": protocol,
                 "folds": folds,
+                "enrollment_clips": enrollment_clips,
                 "random_state": random_state,
                 "model_type": model_type,
                 "model_config": model_config,

@@ -35,6 +35,13 @@ def command(
     protocol: options.ProtocolName = None,
     seeds: Annotated[str | None, typer.Option(help="With --protocol: seeds, as 0,1,2,3,4 [default: 42]")] = None,
     folds: options.Folds = None,
+    enrollment_clips: Annotated[
+        str | None,
+        typer.Option(
+            help="With --protocol: unlabelled clips of the speaker that a model that adapts hears first: a number, or "
+            "all, the judged one too [default: 0]"
+        ),
+    ] = None,
     workers: Annotated[int, typer.Option(min=1, help="With --protocol: folds trained at once, one core each.")] = 1,
     request: options.RequestFile = None,
     remote_url: options.RemoteUrl = None,
@@ -44,6 +51,7 @@ def command(
     dataset_load_split_at: options.SplitAt = None,
     dataset_load_normalize: options.Normalize = None,
     dataset_feature_extract_methods: options.Methods = None,
+    dataset_virtual_speakers: options.VirtualSpeakers = None,
     dataset_force: options.Force = None,
     as_json: AsJson = False,
 ) -> None:

@@ -38,6 +38,10 @@ RandomState = Annotated[int | None, typer.Option(help="Seed of everything random
 SplitAt = Annotated[str | None, typer.Option(help="Piece length: min, max, avg or samples [default: min]")]
 Normalize = Annotated[bool | None, typer.Option(help="Divide each clip by its peak [default: yes]")]
 Methods = Annotated[str | None, typer.Option(help='JSON object, as \'{"MFCC": {"num_cepstral": 20}}\'.')]
+VirtualSpeakers = Annotated[
+    int | None,
+    typer.Option(help="Virtual speakers who say each clip as well, to learn from [default: the model type's]"),
+]
 ProtocolName = Annotated[Protocol | None, typer.Option("--protocol", help="How recordings are split [default: loso]")]
 Folds = Annotated[int | None, typer.Option(help="How many folds; of kfold only [default: 10]")]
 Force = Annotated[bool | None, typer.Option(help="Redo every stage though its result is there.")]

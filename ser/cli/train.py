@@ -23,6 +23,7 @@ def command(
     dataset_load_split_at: options.SplitAt = None,
     dataset_load_normalize: options.Normalize = None,
     dataset_feature_extract_methods: options.Methods = None,
+    dataset_virtual_speakers: options.VirtualSpeakers = None,
     dataset_force: options.Force = None,
     as_json: AsJson = False,
 ) -> None:

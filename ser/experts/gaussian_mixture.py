@@ -32,14 +32,14 @@ class Whitening:
             frames: float32, shape (n, n_channels).
             n_dimensions: How many components are kept, at most n_channels.
         """
-        mean = frames.mean(axis=0, dtype=np.float64)
-        centred = (frames - mean).astype(np.float32)
-        deviation = np.sqrt(np.square(centred).mean(axis=0)) + 1e-6
+        mean = np.asarray(frames.mean(axis=0, dtype=np.float64), dtype=np.float32)
+        centred = frames - mean
+        deviation = np.sqrt(np.square(centred).mean(axis=0)) + np.float32(1e-6)
         centred /= deviation
         values, vectors = np.linalg.eigh((centred.T @ centred / len(frames)).astype(np.float64))
         order = np.argsort(values)[::-1][:n_dimensions]
         basis = vectors[:, order] / np.sqrt(np.maximum(values[order], 0) + _EIGENVALUE_FLOOR) / deviation[:, None]
-        return cls(mean.astype(np.float32), basis.astype(np.float32))
+        return cls(mean, basis.astype(np.float32))
 
     def __call__(self, frames: Array) -> Array:
         """Float32, shape (n, n_dimensions)."""
@@ -72,7 +72,8 @@ class GaussianMixture:
             nearest = (frames @ means.T - np.square(means).sum(axis=1) / 2).argmax(axis=1)
             members = np.eye(n_components, dtype=np.float32)[nearest]
             count = members.sum(axis=0)[:, None]
-            means = np.where(count > 0, members.T @ frames / np.maximum(count, 1), means)
+            moved: Array = members.T @ frames / np.maximum(count, np.float32(1))
+            means = np.where(count > 0, moved, means)
         mixture = cls._from_sums(members, frames)
         for _ in range(_ITERATIONS):
             mixture = cls._from_sums(mixture.responsibilities(frames), frames)
@@ -100,6 +101,7 @@ class GaussianMixture:
         Returns:
             float32, shapes (n_dimensions, n_components) twice, and (n_components,); up to a constant of all Gaussians.
         """
-        precision = 1 / self.variances
-        constant = np.log(self.weights) - (np.square(self.means) * precision + np.log(self.variances)).sum(axis=1) / 2
-        return (self.means * precision).T, -precision.T / 2, constant
+        precision: Array = np.reciprocal(self.variances)
+        spread: Array = (np.square(self.means) * precision + np.log(self.variances)).sum(axis=1)
+        half = np.float32(0.5)
+        return (self.means * precision).T, -half * precision.T, np.log(self.weights) - half * spread

@@ -28,7 +28,8 @@ class Scaling:
 
     def __call__(self, rows: Array) -> Array:
         """Float32, shape as given."""
-        return np.clip((rows - self.mean) * self.inverse_deviation, -CLIP, CLIP)
+        scaled: Array = np.clip((rows - self.mean) * self.inverse_deviation, -CLIP, CLIP)
+        return scaled
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,8 @@ class _Sums:
     @classmethod
     def zeros(cls, n_columns: int, n_classes: int) -> _Sums:
         shapes = ((n_columns, n_columns), (n_columns, n_classes), (n_columns,), (n_classes,))
-        return cls(*(np.zeros(shape, dtype=np.float32) for shape in shapes), weight=0.0)
+        products, targets, total, by_class = (np.zeros(shape, dtype=np.float32) for shape in shapes)
+        return cls(products, targets, total, by_class, 0.0)
 
     def add(self, rows: Array, labels: npt.NDArray[np.int64], weight: Array) -> None:
         weighted = rows * weight[:, None]

@@ -13,10 +13,11 @@ import numpy.typing as npt
 from pydantic import Field
 
 from ser.config import Config, Real, Whole
+from ser.feature_set import FeatureSet
 from ser.frontend import Standardiser
 from ser.progress import Reporter
 from ser.registry import Registry
-from ser.speakers import SpeakerAdaptation, SpeakerStatistics, with_profiles
+from ser.speakers import SpeakerAdaptation, SpeakerStatistics, known_speakers, with_profiles
 from ser.training_set import StandardisedRows, TrainingSet
 
 if TYPE_CHECKING:
@@ -59,6 +60,14 @@ class Fitted:
             read = with_profiles(self.standardiser(rows[block]), self.adaptation, told)
             parts.append(np.asarray(self.model(read, training=False)))
         return np.concatenate(parts)
+
+    def predict_set(self, features: FeatureSet) -> npt.NDArray[np.float32]:
+        """Probabilities of the pieces of recordings; a speaker that the model was trained on it knows.
+
+        Returns:
+            float32, shape (n_pieces, n_classes).
+        """
+        return self.predict(features.rows, known_speakers(self.adaptation, features.speakers))
 
 
 ParametersT = TypeVar("ParametersT", bound=Config)

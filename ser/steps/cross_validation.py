@@ -16,6 +16,7 @@ from ser.files import STAMP, fingerprint, make_folder, read_json, stamp_of, writ
 from ser.progress import Reporter, silent
 from ser.request import CrossValidationConfig
 from ser.split import UNHEARD_SPEAKERS, Fold, Protocol, folds
+from ser.steps.enrolling import enrolled
 from ser.steps.evaluation import printable
 from ser.steps.feature_extraction import SETTINGS, load_features, load_frontend
 from ser.steps.fitting import fit_on
@@ -44,7 +45,10 @@ def protocol_identity(features: Path, config: CrossValidationConfig) -> dict[str
         DamagedError: If `features` is not a feature folder.
     """
     count = config.folds if config.protocol is Protocol.KFOLD else None
-    return {**model_identity(features, config), "protocol": config.protocol, "folds": count}
+    clips = config.enrollment_clips
+    return {
+        **model_identity(features, config), "protocol": config.protocol, "folds": count, "enrollment_clips": clips
+    }  # fmt: skip
 
 
 def is_trained(features: Path, scores: Path, config: CrossValidationConfig, fold: str) -> bool:
@@ -169,7 +173,8 @@ def _write(
     # The test part is read only now that all is fitted.
     everything = load_features(features)
     test = everything.select(fold.test)
-    score(test, fitted.predict(test.rows), everything.classes).save(folder / SCORES)
+    told = enrolled(fitted.adaptation, test, training.frontend, config.enrollment_clips, seed=config.random_state)
+    score(test, fitted.predict(test.rows, told), everything.classes).save(folder / SCORES)
     settings = read_json(features / SETTINGS)
     write_json(
         folder / FOLD,
@@ -180,7 +185,11 @@ def _write(
             "model_type": config.model_type,
             "random_state": config.random_state,
             "source": settings["source"],
-            "settings": {"model_config": config.hyperparameters.model_dump(), **settings["config"]},
+            "settings": {
+                "model_config": config.hyperparameters.model_dump(),
+                "enrollment_clips": config.enrollment_clips,
+                **settings["config"],
+            },
         },
     )
 

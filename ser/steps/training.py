@@ -22,7 +22,7 @@ from ser.frontend import Standardiser
 from ser.litert import LiteRTModel
 from ser.progress import Reporter, silent
 from ser.request import TrainingConfig
-from ser.speakers import with_profiles
+from ser.speakers import known_speakers, with_profiles
 from ser.split import Protocol, folds
 from ser.steps.feature_extraction import SETTINGS, load_features, load_frontend
 from ser.steps.fitting import fit_on
@@ -111,8 +111,7 @@ def _write(features: Path, config: TrainingConfig, report: Reporter, folder: Pat
         return Validation(standardiser(held_out.rows), held_out.labels(classes))
 
     fitted = fit_on(TrainingSet.of(everything, fold.training, load_frontend(features)), config, report, watch)
-    known = fitted.adaptation.known if fitted.adaptation else {}
-    told = [known.get(speaker) for speaker in held_out.speakers]
+    told = known_speakers(fitted.adaptation, held_out.speakers)
     held_out_rows = with_profiles(fitted.standardiser(held_out.rows), fitted.adaptation, told)
     fitted.model.save(folder / KERAS)
     export_tflite(fitted.model, folder / TFLITE)

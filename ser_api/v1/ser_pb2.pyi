@@ -74,6 +74,7 @@ class TrainRequest(_message.Message):
     MODEL_TYPE_FIELD_NUMBER: _builtins.int
     MODEL_SAVE_PATH_FIELD_NUMBER: _builtins.int
     MODEL_CONFIG_FIELD_NUMBER: _builtins.int
+    DATASET_VIRTUAL_SPEAKERS_FIELD_NUMBER: _builtins.int
     DETACH_FIELD_NUMBER: _builtins.int
     data_path: _builtins.str
     """Folder that the data is saved into; inside the server's data root (PERMISSION_DENIED). Mandatory."""
@@ -88,7 +89,7 @@ class TrainRequest(_message.Message):
     """Redo every stage of the dataset though its result is there. Default false."""
     dataset_load_split_at: _builtins.str
     """Length of the pieces that clips are cut into: "min", "max" or "avg" of the corpus's clips, or a number of
-    samples at 16 kHz from 320 to 9600000. Default "min".
+    samples at 16 kHz from 320 to 9600000. Default "min", and "max" for EnsembleClassifier.
     """
     dataset_load_normalize: _builtins.bool
     """Divide each clip by its own peak. Default true."""
@@ -96,18 +97,24 @@ class TrainRequest(_message.Message):
     """"KerasClassifier" or "KerasDropoutClassifier". Mandatory."""
     model_save_path: _builtins.str
     """Folder that the model's folder is saved into; inside the server's model root (PERMISSION_DENIED). Mandatory."""
+    dataset_virtual_speakers: _builtins.int
+    """How many virtual speakers (the clip faster or slower, and noisier) say each clip as well, for the training to learn
+    from; 0 to 8. Default 0, and 4 for EnsembleClassifier.
+    """
     detach: _builtins.bool
     """Let the job go on when the caller of Train hangs up. Default false; StartTraining always does."""
     @_builtins.property
     def dataset_feature_extract_methods(self) -> _containers.MessageMap[_builtins.str, _struct_pb2.Struct]:
-        """Name of each feature extraction method to its config, `{}` for its defaults: "MFCC",
-        "SpeakerAndGenderAndTextType". Default both. An unknown method or key is INVALID_ARGUMENT, and names the known.
+        """Name of each feature extraction method to its config, `{}` for its defaults: "MFCC", "SpeakerAndGenderAndTextType",
+        "Functionals", "SpeechFrames". Default the first two, and the last two for EnsembleClassifier. An unknown method or
+        key is INVALID_ARGUMENT, and names the known.
         """
 
     @_builtins.property
     def model_config(self) -> _struct_pb2.Struct:
         """The model type's config: lr (above 0), epochs (from 1), batch_size (from 1); dropout (0 to below 1) where there is
-        some. Defaults 0.001, 20 (KerasDropoutClassifier: 100), 32, 0.2.
+        some. Defaults 0.001, 20 (KerasDropoutClassifier: 100), 32, 0.2. EnsembleClassifier has penalty (above 0), components
+        (2 to 256), dimensions (2 to 44) and adapts; defaults 1, 32, 40, true.
         """
 
     def __init__(
@@ -123,11 +130,12 @@ class TrainRequest(_message.Message):
         model_type: _builtins.str = ...,
         model_save_path: _builtins.str = ...,
         model_config: _struct_pb2.Struct | None = ...,
+        dataset_virtual_speakers: _builtins.int | None = ...,
         detach: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_dataset_force", b"_dataset_force", "_dataset_load_normalize", b"_dataset_load_normalize", "_dataset_load_split_at", b"_dataset_load_split_at", "_random_state", b"_random_state", "dataset_force", b"dataset_force", "dataset_load_normalize", b"dataset_load_normalize", "dataset_load_split_at", b"dataset_load_split_at", "model_config", b"model_config", "random_state", b"random_state"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_dataset_force", b"_dataset_force", "_dataset_load_normalize", b"_dataset_load_normalize", "_dataset_load_split_at", b"_dataset_load_split_at", "_dataset_virtual_speakers", b"_dataset_virtual_speakers", "_random_state", b"_random_state", "dataset_force", b"dataset_force", "dataset_load_normalize", b"dataset_load_normalize", "dataset_load_split_at", b"dataset_load_split_at", "dataset_virtual_speakers", b"dataset_virtual_speakers", "model_config", b"model_config", "random_state", b"random_state"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_dataset_force", b"_dataset_force", "_dataset_load_normalize", b"_dataset_load_normalize", "_dataset_load_split_at", b"_dataset_load_split_at", "_random_state", b"_random_state", "data_path", b"data_path", "dataset_feature_extract_methods", b"dataset_feature_extract_methods", "dataset_force", b"dataset_force", "dataset_load_normalize", b"dataset_load_normalize", "dataset_load_split_at", b"dataset_load_split_at", "detach", b"detach", "model_config", b"model_config", "model_save_path", b"model_save_path", "model_type", b"model_type", "random_state", b"random_state", "remote_url", b"remote_url"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_dataset_force", b"_dataset_force", "_dataset_load_normalize", b"_dataset_load_normalize", "_dataset_load_split_at", b"_dataset_load_split_at", "_dataset_virtual_speakers", b"_dataset_virtual_speakers", "_random_state", b"_random_state", "data_path", b"data_path", "dataset_feature_extract_methods", b"dataset_feature_extract_methods", "dataset_force", b"dataset_force", "dataset_load_normalize", b"dataset_load_normalize", "dataset_load_split_at", b"dataset_load_split_at", "dataset_virtual_speakers", b"dataset_virtual_speakers", "detach", b"detach", "model_config", b"model_config", "model_save_path", b"model_save_path", "model_type", b"model_type", "random_state", b"random_state", "remote_url", b"remote_url"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__dataset_force: _TypeAlias = _typing.Literal["dataset_force"]  # noqa: Y015
     _WhichOneofArgType__dataset_force: _TypeAlias = _typing.Literal["_dataset_force", b"_dataset_force"]  # noqa: Y015
@@ -135,6 +143,8 @@ class TrainRequest(_message.Message):
     _WhichOneofArgType__dataset_load_normalize: _TypeAlias = _typing.Literal["_dataset_load_normalize", b"_dataset_load_normalize"]  # noqa: Y015
     _WhichOneofReturnType__dataset_load_split_at: _TypeAlias = _typing.Literal["dataset_load_split_at"]  # noqa: Y015
     _WhichOneofArgType__dataset_load_split_at: _TypeAlias = _typing.Literal["_dataset_load_split_at", b"_dataset_load_split_at"]  # noqa: Y015
+    _WhichOneofReturnType__dataset_virtual_speakers: _TypeAlias = _typing.Literal["dataset_virtual_speakers"]  # noqa: Y015
+    _WhichOneofArgType__dataset_virtual_speakers: _TypeAlias = _typing.Literal["_dataset_virtual_speakers", b"_dataset_virtual_speakers"]  # noqa: Y015
     _WhichOneofReturnType__random_state: _TypeAlias = _typing.Literal["random_state"]  # noqa: Y015
     _WhichOneofArgType__random_state: _TypeAlias = _typing.Literal["_random_state", b"_random_state"]  # noqa: Y015
     @_typing.overload
@@ -143,6 +153,8 @@ class TrainRequest(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__dataset_load_normalize) -> _WhichOneofReturnType__dataset_load_normalize | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__dataset_load_split_at) -> _WhichOneofReturnType__dataset_load_split_at | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__dataset_virtual_speakers) -> _WhichOneofReturnType__dataset_virtual_speakers | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__random_state) -> _WhichOneofReturnType__random_state | None: ...
 
