@@ -193,7 +193,7 @@ def _prepared(request: _Request, pipeline_root: Path, runner: Runner, *, caching
 def parameters(request: _Request) -> dict[str, Any]:
     """A request as the pipeline's arguments.
 
-    Parameters of KFP have one type, so those that may be a word or a number are strings, and none is null: what is left out
+    Parameters of KFP have one type, so what may be a word or a number is a string, and none is null: what is left out
     has its default.
     """
     arguments = request.model_dump(mode="json", by_alias=True, exclude_none=True)

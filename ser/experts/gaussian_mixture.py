@@ -34,7 +34,7 @@ class Whitening:
         """
         mean = np.asarray(frames.mean(axis=0, dtype=np.float64), dtype=np.float32)
         centred = frames - mean
-        deviation = np.sqrt(np.square(centred).mean(axis=0)) + np.float32(1e-6)
+        deviation: Array = np.sqrt(np.square(centred).mean(axis=0)) + np.float32(1e-6)
         centred /= deviation
         values, vectors = np.linalg.eigh((centred.T @ centred / len(frames)).astype(np.float64))
         order = np.argsort(values)[::-1][:n_dimensions]
@@ -43,8 +43,7 @@ class Whitening:
 
     def __call__(self, frames: Array) -> Array:
         """Float32, shape (n, n_dimensions)."""
-        whitened: Array = (frames - self.mean) @ self.basis
-        return whitened
+        return np.asarray((frames - self.mean) @ self.basis, dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,7 @@ class GaussianMixture:
             members = np.eye(n_components, dtype=np.float32)[nearest]
             count = members.sum(axis=0)[:, None]
             moved: Array = members.T @ frames / np.maximum(count, np.float32(1))
-            means = np.where(count > 0, moved, means)
+            means = np.asarray(np.where(count > 0, moved, means), dtype=np.float32)
         mixture = cls._from_sums(members, frames)
         for _ in range(_ITERATIONS):
             mixture = cls._from_sums(mixture.responsibilities(frames), frames)

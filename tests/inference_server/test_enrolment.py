@@ -19,10 +19,10 @@ from ser.model_store import save_bundle
 from ser.predictor import Predictor
 from ser_api.v1 import ser_pb2
 from tests.inference_server.harness import Server, fields_of, serve, status_of
-from tests.object_store import bucket, s3_endpoint
+from tests.object_store import s3_bucket, s3_endpoint
 from tests.signals import tone, wav
 
-__all__ = ["bucket", "s3_endpoint"]
+__all__ = ["s3_bucket", "s3_endpoint"]
 
 ANNA = [wav(tone(2.0, hertz=hertz)) for hertz in (210, 230, 250)]
 CLIP = wav(tone(2.0, hertz=220))
@@ -276,10 +276,10 @@ def test_a_deleted_model_takes_its_speakers_with_it(adaptive: Bundle, tmp_path: 
         assert client.get(f"/models/{model_id}/speakers").status_code == 404
 
 
-def test_an_object_store_has_the_speakers_too(bucket: str, adaptive: Bundle, tmp_path: Path) -> None:
-    model_id, place = adaptive.manifest.model_id, f"{bucket}/models"
+def test_an_object_store_has_the_speakers_too(s3_bucket: str, adaptive: Bundle, tmp_path: Path) -> None:
+    model_id, place = adaptive.manifest.model_id, f"{s3_bucket}/models"
     save_bundle(adaptive.folder, None, place)
-    roots = {"model_root": place, "data_root": f"{bucket}/data", "state_root": tmp_path / "state"}
+    roots = {"model_root": place, "data_root": f"{s3_bucket}/data", "state_root": tmp_path / "state"}
     form = {"model_id": model_id, "speaker": "anna"}
     with serve(tmp_path / "server", refresh_seconds=0.1, **roots) as server, server.client() as client:
 

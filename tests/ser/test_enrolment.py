@@ -17,10 +17,10 @@ from ser.features import About
 from ser.model_store import delete_bundle, list_models, save_bundle
 from ser.predictor import Predictor
 from ser.stores import StoreError
-from tests.object_store import bucket, s3_endpoint
+from tests.object_store import s3_bucket, s3_endpoint
 from tests.signals import tone, wav
 
-__all__ = ["bucket", "s3_endpoint"]
+__all__ = ["s3_bucket", "s3_endpoint"]
 
 ANNA = [wav(tone(2.0, hertz=hertz)) for hertz in (210, 230, 250)]
 CLIP = wav(tone(2.0, hertz=220))
@@ -198,8 +198,8 @@ def test_a_model_takes_its_speakers_with_it(predictor: Predictor, models: Path) 
     assert not (models / ".speakers" / predictor.model_id).exists()
 
 
-def test_an_object_store_has_them_too(bucket: str, adaptive: Bundle) -> None:
-    place, model_id = f"{bucket}/models", adaptive.manifest.model_id
+def test_an_object_store_has_them_too(s3_bucket: str, adaptive: Bundle) -> None:
+    place, model_id = f"{s3_bucket}/models", adaptive.manifest.model_id
     save_bundle(adaptive.folder, None, place)
     here = Predictor(place, model_id, refresh_seconds=1e9)
     elsewhere, patient = (Predictor(place, model_id, refresh_seconds=seconds) for seconds in (1e-9, 1e9))
@@ -210,7 +210,7 @@ def test_an_object_store_has_them_too(bucket: str, adaptive: Bundle) -> None:
     assert list_models(place) == [model_id]
     assert [one.enrolled_clips for one in elsewhere.speakers.list() if one.speaker == "anna"] == [3]
     key = f"models/.speakers/{model_id}/anna.npz"
-    client, name = boto3.client("s3"), bucket.removeprefix("s3://")
+    client, name = boto3.client("s3"), s3_bucket.removeprefix("s3://")
     assert client.get_object(Bucket=name, Key=key)["Body"].read()[:2] == b"PK"
     elsewhere.speakers.delete("anna")
     with pytest.raises(NotFoundError):
@@ -224,21 +224,21 @@ def test_an_object_store_has_them_too(bucket: str, adaptive: Bundle) -> None:
 
 
 def test_a_store_that_cannot_be_reached_leaves_what_is_known(
-    bucket: str, adaptive: Bundle, monkeypatch: pytest.MonkeyPatch
+    s3_bucket: str, adaptive: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    save_bundle(adaptive.folder, None, bucket)
-    predictor = Predictor(bucket, adaptive.manifest.model_id, refresh_seconds=1e-9)
+    save_bundle(adaptive.folder, None, s3_bucket)
+    predictor = Predictor(s3_bucket, adaptive.manifest.model_id, refresh_seconds=1e-9)
     predictor.enroll("anna", ANNA)
     assert as_anna(predictor)[0] == 3
     boto3.client("s3").delete_object(
-        Bucket=bucket.removeprefix("s3://"), Key=f".speakers/{adaptive.manifest.model_id}/anna.npz"
+        Bucket=s3_bucket.removeprefix("s3://"), Key=f".speakers/{adaptive.manifest.model_id}/anna.npz"
     )
     assert as_anna(predictor)[0] == 0
     predictor.enroll("anna", ANNA)
     assert as_anna(predictor)[0] == 3
 
     def fails(name: str) -> bytes:
-        raise StoreError(f"{bucket}: away, {name}")
+        raise StoreError(f"{s3_bucket}: away, {name}")
 
     monkeypatch.setattr(predictor.speakers._files, "read", fails)
     assert as_anna(predictor)[0] == 3

@@ -1,0 +1,111 @@
+"""Accuracy on speakers never heard, and after hearing some of their clips without labels.
+
+    python -m benchmarks.adaptation --corpus emodb.zip --seeds 0 1 2 3 4 --out adaptation.json
+
+Leave one speaker out with a model type that adapts: a fold is trained once a seed, and judges its speaker's recordings
+knowing nothing of the speaker, then 1, 3, 5, 10 and 20 other clips drawn by the seed, then all, the judged one too
+(transductive). UAR is of all recordings together. Development speakers are those that settings were looked at on, the
+first five; the others' figures are given apart. What is finished is kept in --out and not done again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+from sklearn.metrics import recall_score
+
+from ser.config import parse
+from ser.dataset import Dataset
+from ser.feature_set import FeatureSet
+from ser.frontend import FrontEnd
+from ser.progress import silent
+from ser.request import TrainRequest
+from ser.split import Fold, Protocol, folds
+from ser.steps.enrolling import enrolled
+from ser.steps.feature_extraction import load_features, load_frontend
+from ser.steps.fitting import fit_on
+from ser.training_set import TrainingSet
+
+CLIPS: Sequence[int | Literal["all"]] = (0, 1, 3, 5, 10, 20, "all")
+DEVELOPMENT_SPEAKERS = 5
+
+
+def main() -> None:
+    """Prints mean and deviation over the seeds."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--corpus", default="embedded:", help="zip, URL or embedded:")
+    parser.add_argument("--model-type", default="EnsembleClassifier")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2, 3, 4])
+    parser.add_argument("--data", type=Path, help="keeps the corpus and its features")
+    parser.add_argument("--out", type=Path, help="keeps what is predicted")
+    arguments = parser.parse_args()
+    done: dict[str, Any] = json.loads(arguments.out.read_text()) if arguments.out and arguments.out.exists() else {}
+    with tempfile.TemporaryDirectory() as temporary:
+        request = parse(
+            TrainRequest,
+            {
+                "data_path": str(arguments.data or temporary),
+                "remote_url": arguments.corpus,
+                "model_type": arguments.model_type,
+                "model_save_path": temporary,
+            },
+        )
+        folder = Dataset(request.data_path, request.remote_url).features_of(request)
+        features, frontend = load_features(folder), load_frontend(folder)
+        plan = folds(features.samples, Protocol.LOSO)
+        for seed in arguments.seeds:
+            for fold in plan:
+                key = f"{seed}/{fold.name}"
+                if key not in done:
+                    done[key] = _judge(features, frontend, fold, request.model_copy(update={"random_state": seed}))
+                    if arguments.out:
+                        arguments.out.write_text(json.dumps(done))
+    _print(done, arguments.seeds, [fold.name for fold in plan])
+
+
+def _judge(features: FeatureSet, frontend: FrontEnd, fold: Fold, request: TrainRequest) -> dict[str, Any]:
+    """Truth, and what is predicted after hearing so many clips, as numbers of classes; seconds that training took."""
+    started = time.perf_counter()
+    fitted = fit_on(TrainingSet.of(features, fold.training, frontend), request, silent)
+    seconds = time.perf_counter() - started
+    test = features.select(fold.test)
+    predicted = {}
+    for clips in CLIPS:
+        told = enrolled(fitted.adaptation, test, frontend, clips, seed=request.random_state)
+        predicted[str(clips)] = test.average(fitted.predict(test.rows, told)).argmax(axis=1).tolist()
+    truth = [features.classes.index(sample.emotion) for sample in test.samples]
+    return {"truth": truth, "predicted": predicted, "seconds": seconds}
+
+
+def _print(done: dict[str, Any], seeds: Sequence[int], names: Sequence[str]) -> None:
+    table = Table("clips heard", "UAR %", "of the others %", "development speakers %", box=None)
+    for clips in CLIPS:
+        cells = []
+        for chosen in (names, names[DEVELOPMENT_SPEAKERS:], names[:DEVELOPMENT_SPEAKERS]):
+            figures = [_uar([done[f"{seed}/{name}"] for name in chosen], str(clips)) for seed in seeds]
+            deviation = statistics.stdev(figures) if len(figures) > 1 else 0
+            cells.append(f"{statistics.mean(figures):.1f} ± {deviation:.1f}")
+        table.add_row(str(clips), *cells)
+    Console().print(table)
+    seconds = [done[f"{seed}/{name}"]["seconds"] for seed in seeds for name in names]
+    Console().print(f"training a fold: {statistics.median(seconds):.1f} s (median)")
+
+
+def _uar(parts: Sequence[dict[str, Any]], clips: str) -> float:
+    truth = np.concatenate([part["truth"] for part in parts])
+    predicted = np.concatenate([part["predicted"][clips] for part in parts])
+    return 100 * float(recall_score(truth, predicted, average="macro", labels=np.unique(truth)))
+
+
+if __name__ == "__main__":
+    main()
