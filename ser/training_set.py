@@ -71,8 +71,9 @@ class TrainingRows:
         Raises:
             IndexError: If there is no such number.
         """
-        if len(numbers) and not 0 <= numbers.min() <= numbers.max() < len(self):
+        if len(numbers) and not -len(self) <= numbers.min() <= numbers.max() < len(self):
             raise IndexError(f"expected numbers below {len(self)}, got {numbers.min()} to {numbers.max()}")
+        numbers = numbers % max(1, len(self))  # those below 0 count from the end, as everywhere in NumPy
         voice, place = np.divmod(numbers, max(1, len(self._index)))
         wanted = self._index[place]
         read = np.empty((len(wanted), self._rows.shape[1]), dtype=np.float32)

@@ -40,8 +40,17 @@ def test_the_defaults_are_those_of_the_api() -> None:
                 "dc_elimination": True,
             },
         },
+        "dataset_virtual_speakers": 0,
         "model_config": {"lr": 0.001, "epochs": 20, "batch_size": 32},
     }
+
+
+def test_a_model_type_brings_the_features_that_it_reads() -> None:
+    ensemble = request(model_type="EnsembleClassifier")
+    assert ensemble.dataset_load_split_at == "max"
+    assert list(ensemble.dataset_feature_extract_methods) == ["Functionals", "SpeechFrames"]
+    assert ensemble.dataset_virtual_speakers == 4
+    assert request(model_type="EnsembleClassifier", dataset_virtual_speakers=0).dataset_virtual_speakers == 0
 
 
 def test_the_model_config_s_defaults_follow_the_model_type() -> None:
@@ -75,16 +84,16 @@ def test_a_wrong_split_at_is_refused_with_what_is_allowed(given: object) -> None
     [
         (
             {"model_type": "Perceptron"},
-            "model_type: unknown model type 'Perceptron'; known: KerasClassifier, Keras",
+            "model_type: unknown model type 'Perceptron'; known: EnsembleClassifier, KerasClassifier, Keras",
         ),
         ({"model_type": 3}, "model_type: unknown model type 3; known: "),
         (
             {"dataset_feature_extract_methods": {"Wavelets": {}}},
-            "dataset_feature_extract_methods: unknown feature extraction method 'Wavelets'; known: MFCC, Speaker",
+            "dataset_feature_extract_methods: unknown feature extraction method 'Wavelets'; known: Functionals, MFCC, Speaker",
         ),
         (
             {"dataset_feature_extract_methods": {}},
-            "dataset_feature_extract_methods: expected .* at least one of: MFCC",
+            "dataset_feature_extract_methods: expected .* at least one of: Functionals, MFCC",
         ),
         (
             {"dataset_feature_extract_methods": ["MFCC"]},

@@ -16,6 +16,7 @@ import pytest
 import ser
 from ser.config import parse
 from ser.feature_set import FeatureSet
+from ser.frontend import FrontEnd
 from ser.models import MODEL_TYPES
 from ser.models.keras_classifier import KerasClassifier
 from ser.progress import silent
@@ -23,7 +24,7 @@ from ser.request import CrossValidationConfig
 from ser.split import Fold, Protocol, folds
 from ser.steps import cross_validation, fitting
 from ser.steps.cross_validation import SCORES, plan_folds, train_fold
-from ser.steps.feature_extraction import load_features
+from ser.steps.feature_extraction import load_features, load_frontend
 from ser.steps.fitting import fit_on
 from ser.training_set import COPIED_BYTES, TrainingRows, TrainingSet
 
@@ -35,6 +36,11 @@ CONFIG = parse(
 @pytest.fixture(scope="module")
 def corpus(features: Path) -> FeatureSet:
     return load_features(features)
+
+
+@pytest.fixture(scope="module")
+def frontend(features: Path) -> FrontEnd:
+    return load_frontend(features)
 
 
 @pytest.fixture(scope="module")
@@ -55,11 +61,11 @@ def poisoned(corpus: FeatureSet, fold: Fold) -> FeatureSet:
 
 @pytest.mark.parametrize("copied_bytes", [COPIED_BYTES, 0], ids=["in memory", "on the disk"])
 def test_a_poisoned_test_fold_changes_nothing(
-    corpus: FeatureSet, fold: Fold, copied_bytes: int, monkeypatch: pytest.MonkeyPatch
+    corpus: FeatureSet, frontend: FrontEnd, fold: Fold, copied_bytes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clean = fit_on(TrainingSet.of(corpus, fold.training), CONFIG, silent)
+    clean = fit_on(TrainingSet.of(corpus, fold.training, frontend), CONFIG, silent)
     monkeypatch.setattr("ser.training_set.COPIED_BYTES", copied_bytes)
-    dirty = fit_on(TrainingSet.of(poisoned(corpus, fold), fold.training), CONFIG, silent)
+    dirty = fit_on(TrainingSet.of(poisoned(corpus, fold), fold.training, frontend), CONFIG, silent)
     assert clean.history == dirty.history
     np.testing.assert_array_equal(clean.standardiser.mean, dirty.standardiser.mean)
     np.testing.assert_array_equal(clean.standardiser.inverse_deviation, dirty.standardiser.inverse_deviation)
@@ -68,10 +74,10 @@ def test_a_poisoned_test_fold_changes_nothing(
 
 
 def test_there_is_no_number_for_a_row_of_the_test_fold(
-    corpus: FeatureSet, fold: Fold, monkeypatch: pytest.MonkeyPatch
+    corpus: FeatureSet, frontend: FrontEnd, fold: Fold, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ser.training_set.COPIED_BYTES", 0)
-    training = TrainingSet.of(poisoned(corpus, fold), fold.training)
+    training = TrainingSet.of(poisoned(corpus, fold), fold.training, frontend)
     count = len(training.rows)
     assert np.isfinite(training.rows[np.arange(-count, count)]).all()
     for outside in (count, -count - 1, len(corpus.rows)):
@@ -79,8 +85,8 @@ def test_there_is_no_number_for_a_row_of_the_test_fold(
             training.rows[np.array([outside])]
 
 
-def test_the_training_part_is_what_it_should_be(corpus: FeatureSet, fold: Fold) -> None:
-    training = TrainingSet.of(corpus, fold.training)
+def test_the_training_part_is_what_it_should_be(corpus: FeatureSet, frontend: FrontEnd, fold: Fold) -> None:
+    training = TrainingSet.of(corpus, fold.training, frontend)
     expected = corpus.select(fold.training)
     assert training.samples == expected.samples
     assert training.rows.shape == expected.rows.shape
@@ -165,14 +171,14 @@ def cheat(corpus: FeatureSet, fold: Fold, monkeypatch: pytest.MonkeyPatch) -> ty
 
 
 def test_a_model_type_that_looks_for_the_test_fold_finds_nothing(
-    corpus: FeatureSet, fold: Fold, cheat: type[Cheat]
+    corpus: FeatureSet, frontend: FrontEnd, fold: Fold, cheat: type[Cheat]
 ) -> None:
     cheating = parse(CrossValidationConfig, {"model_type": "Cheat", "model_config": {"epochs": 1}})
-    training = TrainingSet.of(corpus, fold.training)
+    training = TrainingSet.of(corpus, fold.training, frontend)
     fit_on(training, cheating, silent)
     assert {"fit", "fit_on"} <= set(cheat.looked_at)
     assert cheat.found == []
-    fit_on(TrainingSet.of(corpus, (*fold.training, fold.test[0])), cheating, silent)
+    fit_on(TrainingSet.of(corpus, (*fold.training, fold.test[0]), frontend), cheating, silent)
     assert {"fit: train_rows leads to rows", f"fit_on: training leads to {fold.test[0]}"} <= set(cheat.found)
 
 
