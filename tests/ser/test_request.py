@@ -89,7 +89,7 @@ def test_a_wrong_split_at_is_refused_with_what_is_allowed(given: object) -> None
         ({"model_type": 3}, "model_type: unknown model type 3; known: "),
         (
             {"dataset_feature_extract_methods": {"Wavelets": {}}},
-            "dataset_feature_extract_methods: unknown feature extraction method 'Wavelets'; known: Functionals, MFCC, Speaker",
+            "dataset_feature_extract_methods: unknown feature extraction method 'Wavelets'; known: Functionals, MFCC",
         ),
         (
             {"dataset_feature_extract_methods": {}},

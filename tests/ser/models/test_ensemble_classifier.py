@@ -1,0 +1,183 @@
+"""The flagship on a small synthetic corpus: fitted, served, adapted; what it is told, and what it must not be told."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import reduce
+from operator import add
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ser.bundle import SPEAKERS, Bundle
+from ser.config import parse
+from ser.dataset import Dataset
+from ser.errors import ConfigError
+from ser.feature_set import FeatureSet
+from ser.features import About
+from ser.frontend import FrontEnd
+from ser.models import MODEL_TYPES
+from ser.predictor import Predictor
+from ser.progress import silent
+from ser.request import CrossValidationConfig, TrainRequest
+from ser.split import Fold, Protocol, folds
+from ser.steps.cross_validation import SCORES, load_scores, train_fold
+from ser.steps.enrolling import enrolled
+from ser.steps.feature_extraction import extract_features, load_features, load_frontend
+from ser.steps.fitting import fit_on
+from ser.trainer import Trainer
+from ser.training_set import TrainingSet
+
+SMALL = {"components": 4, "dimensions": 8}
+CONFIG = parse(CrossValidationConfig, {"model_type": "EnsembleClassifier", "model_config": SMALL})
+
+
+@pytest.fixture(scope="module")
+def folder(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The features that the ensemble reads, with one virtual speaker."""
+    body = {"data_path": "d", "remote_url": "u", "model_save_path": "m", "model_type": "EnsembleClassifier"}
+    request = parse(TrainRequest, {**body, "dataset_virtual_speakers": 1})
+    folder = tmp_path_factory.mktemp("ensemble") / "features"
+    extract_features(dataset.extract(), folder, request)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def frontend(folder: Path) -> FrontEnd:
+    return load_frontend(folder)
+
+
+@pytest.fixture(scope="module")
+def corpus(folder: Path) -> FeatureSet:
+    return load_features(folder)
+
+
+@pytest.fixture(scope="module")
+def fold(corpus: FeatureSet) -> Fold:
+    return folds(corpus.samples, Protocol.LOSO)[0]
+
+
+@pytest.fixture(scope="module")
+def model(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return Trainer("EnsembleClassifier", SMALL).train(folder, tmp_path_factory.mktemp("models"))
+
+
+def test_it_learns_and_is_calibrated(model: Bundle) -> None:
+    assert model.manifest.metrics["uar"] > 0.4  # chance is 1 / 7
+    surest = model.predict_set(model.validation).max(axis=1)
+    assert 0.3 < surest.mean() < 0.99
+    assert model.manifest.history == {}
+
+
+def test_what_is_served_knows_the_training_speakers_and_any_that_enrols(model: Bundle, dataset: Dataset) -> None:
+    assert model.adapts
+    assert (model.folder / SPEAKERS).is_file()
+    predictor = Predictor(model.folder.parent, model.manifest.model_id)
+    clips = [samples for _, samples in zip(range(4), (one for _, one in dataset.load()), strict=False)]
+    stranger = predictor.predict_samples(clips[0], about=About(), name="a")
+    assert stranger.speaker_clips == 0
+    told = predictor.predict_samples(
+        clips[0], about=About(), name="a", speaker=reduce(add, map(predictor.listen, clips))
+    )
+    assert told.speaker_clips == 4
+    assert told.probabilities != stranger.probabilities
+    known = next(iter(model.adaptation.known)) if model.adaptation else ""
+    assert predictor.predict_samples(clips[0], about=About(speaker=known), name="a").speaker_clips > 4
+
+
+def test_of_a_held_out_recording_it_says_what_the_evaluation_said(model: Bundle) -> None:
+    predictor = Predictor(model.folder.parent, model.manifest.model_id)
+    expected = model.validation.average(model.predict_set(model.validation))
+    for sample, probabilities in zip(model.validation.samples[:3], expected, strict=False):
+        prediction = predictor.predict_sample(sample.name)
+        np.testing.assert_allclose(list(prediction.probabilities.values()), probabilities, atol=1e-6)
+
+
+@pytest.mark.parametrize("on_disk", [False, True], ids=["in memory", "on the disk"])
+def test_a_poisoned_test_fold_changes_nothing(
+    corpus: FeatureSet, frontend: FrontEnd, fold: Fold, on_disk: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clean = fit_on(TrainingSet.of(corpus, fold.training, frontend), CONFIG, silent)
+    assert corpus.virtual is not None
+    rows, virtual = np.array(corpus.rows), np.array(corpus.virtual)
+    test = corpus.numbers(set(fold.test))
+    rows[test], virtual[test] = np.nan, np.nan
+    samples = tuple(
+        replace(sample, emotion="poison", speaker="poison") if sample.name in fold.test else sample
+        for sample in corpus.samples
+    )
+    if on_disk:
+        monkeypatch.setattr("ser.training_set.COPIED_BYTES", 0)
+        monkeypatch.setattr("ser.experts.ensemble._MEMORY_BYTES", 0)
+    dirty = fit_on(TrainingSet.of(FeatureSet(rows, samples, virtual), fold.training, frontend), CONFIG, silent)
+    for one, other in zip(clean.model.get_weights(), dirty.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert clean.adaptation is not None
+    assert dirty.adaptation is not None
+    assert clean.adaptation.known.keys() == dirty.adaptation.known.keys()
+    np.testing.assert_array_equal(clean.adaptation.mean, dirty.adaptation.mean)
+
+
+def test_another_seed_is_another_model(corpus: FeatureSet, frontend: FrontEnd, fold: Fold) -> None:
+    training = TrainingSet.of(corpus, fold.training, frontend)
+    test = corpus.select(fold.test).rows
+    answers = [
+        fit_on(training, CONFIG.model_copy(update={"random_state": seed}), silent).predict(test) for seed in (1, 1, 2)
+    ]
+    np.testing.assert_array_equal(answers[0], answers[1])
+    assert not np.array_equal(answers[0], answers[2])
+
+
+def test_without_adaptation_it_reads_features_alone(corpus: FeatureSet, frontend: FrontEnd, fold: Fold) -> None:
+    plain = parse(
+        CrossValidationConfig, {"model_type": "EnsembleClassifier", "model_config": {**SMALL, "adapts": False}}
+    )
+    fitted = fit_on(TrainingSet.of(corpus, fold.training, frontend), plain, silent)
+    assert fitted.adaptation is None
+    assert fitted.model.input_shape == (None, frontend.num_features)
+
+
+def test_features_that_it_does_not_read_are_refused_by_name(features: Path) -> None:
+    with pytest.raises(ConfigError, match=r"expected Functionals and SpeechFrames as well, got MFCC, Speaker"):
+        Trainer("EnsembleClassifier", SMALL).train(features, features.parent / "never")
+
+
+def test_enrollment_clips_are_never_the_judged_one(corpus: FeatureSet, frontend: FrontEnd, fold: Fold) -> None:
+    fitted = fit_on(TrainingSet.of(corpus, fold.training, frontend), CONFIG, silent)
+    test = corpus.select(fold.test)
+    assert all(one is None for one in enrolled(fitted.adaptation, test, frontend, 0, seed=1))
+    everything = enrolled(fitted.adaptation, test, frontend, "all", seed=1)
+    others = enrolled(fitted.adaptation, test, frontend, len(test.samples), seed=1)
+    assert {one.clips for one in everything if one} == {len(test.samples)}
+    for number, (whole, without) in enumerate(zip(everything, others, strict=True)):
+        assert whole is not None
+        assert without is not None
+        own = frontend.statistics(test.rows[number : number + 1], clips=1)
+        np.testing.assert_allclose((without + own).total, whole.total, rtol=1e-9)
+    three = enrolled(fitted.adaptation, test, frontend, 3, seed=1)
+    assert {one.clips for one in three if one} == {3}
+    assert [one.total[0] for one in three if one] == [
+        one.total[0] for one in enrolled(fitted.adaptation, test, frontend, 3, seed=1) if one
+    ]
+
+
+def test_a_protocol_lets_clips_be_enrolled(folder: Path, fold: Fold, tmp_path: Path) -> None:
+    answers = []
+    for clips in ("0", "all"):
+        settings = {"model_type": "EnsembleClassifier", "model_config": SMALL, "enrollment_clips": clips}
+        train_fold(folder, tmp_path / clips, parse(CrossValidationConfig, settings), fold.name)
+        answers.append(load_scores(tmp_path / clips).probabilities)
+        assert (tmp_path / clips / SCORES).is_file()
+    assert not np.array_equal(*answers)
+
+
+@pytest.mark.parametrize("clips", [-1, True, "some", 1.5, 10_001])
+def test_a_wrong_number_of_enrollment_clips_is_refused(clips: object) -> None:
+    with pytest.raises(ConfigError, match="enrollment_clips: expected a number from 0 to 10000, or 'all'"):
+        parse(CrossValidationConfig, {"model_type": "EnsembleClassifier", "enrollment_clips": clips})
+
+
+def test_its_defaults_are_the_published_recipe() -> None:
+    config = MODEL_TYPES.get("EnsembleClassifier").Config()
+    assert config.model_dump() == {"penalty": 1.0, "components": 32, "dimensions": 40, "adapts": True}
