@@ -18,7 +18,7 @@ class _Computed(keras.layers.Layer):  # type: ignore[misc]
     """A layer with weights that have shapes and values once they are set, and no gradient."""
 
     def __init__(self, shapes: Sequence[Sequence[int]], **settings: Any) -> None:
-        super().__init__(trainable=False, **settings)
+        super().__init__(**{**settings, "trainable": False})
         self.shapes = [list(shape) for shape in shapes]
         self.constants = [
             self.add_weight(shape=tuple(shape), initializer="zeros", trainable=False, name=f"constant_{number}")

@@ -7,10 +7,11 @@ from functools import reduce
 from operator import add
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
-from ser.bundle import SPEAKERS, Bundle
+from ser.bundle import KERAS, SPEAKERS, Bundle
 from ser.config import parse
 from ser.dataset import Dataset
 from ser.errors import ConfigError
@@ -21,6 +22,7 @@ from ser.models import MODEL_TYPES
 from ser.predictor import Predictor
 from ser.progress import silent
 from ser.request import CrossValidationConfig, TrainRequest
+from ser.speakers import known_speakers, with_profiles
 from ser.split import Fold, Protocol, folds
 from ser.steps.cross_validation import SCORES, load_scores, train_fold
 from ser.steps.enrolling import enrolled
@@ -84,6 +86,14 @@ def test_what_is_served_knows_the_training_speakers_and_any_that_enrols(model: B
     assert told.probabilities != stranger.probabilities
     known = next(iter(model.adaptation.known)) if model.adaptation else ""
     assert predictor.predict_samples(clips[0], about=About(speaker=known), name="a").speaker_clips > 4
+
+
+def test_the_kept_network_answers_as_the_served_one(model: Bundle) -> None:
+    kept = keras.models.load_model(model.folder / KERAS)
+    rows = with_profiles(
+        model.validation.rows, model.adaptation, known_speakers(model.adaptation, model.validation.speakers)
+    )
+    np.testing.assert_allclose(np.asarray(kept(rows)), model.predict_set(model.validation), atol=1e-4)
 
 
 def test_of_a_held_out_recording_it_says_what_the_evaluation_said(model: Bundle) -> None:
