@@ -78,6 +78,16 @@ def test_light_modules_import_nothing_heavy(module: str) -> None:
     assert result.stdout.strip() == "[]"
 
 
+def test_a_request_is_checked_where_there_is_nothing_to_compute_with() -> None:
+    missing = ("scipy", "tensorflow", "keras", "librosa", "sklearn", "ai_edge_litert")
+    body = {"data_path": "d", "remote_url": "u", "model_save_path": "m", "model_type": "EnsembleClassifier"}
+    code = (
+        f"import sys; sys.modules.update(dict.fromkeys({missing!r}));"
+        f"from ser.config import parse; from ser.request import TrainRequest; parse(TrainRequest, {body!r})"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_every_extractor_model_type_and_corpus_is_one_file() -> None:
     from ser.corpora import CORPORA
     from ser.features import EXTRACTORS

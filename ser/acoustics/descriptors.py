@@ -14,7 +14,6 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-from scipy.fft import dct, rfft, rfftfreq
 
 from ser.acoustics.pitch import track_pitch
 from ser.audio import SAMPLE_RATE_HZ, Samples
@@ -79,6 +78,9 @@ def describe(samples: Samples) -> Descriptors:
     Args:
         samples: float32, shape (n,), n > 0, at `SAMPLE_RATE_HZ`; zeros at the ends are cut off with the silence.
     """
+    # Not above: to check a request, as every step does, SciPy is not needed.
+    from scipy.fft import dct, rfft
+
     samples = _trim(samples)
     n_frames = max(1, len(samples) // HOP_SAMPLES)
     before = (FRAME_SAMPLES - HOP_SAMPLES) // 2
@@ -153,7 +155,7 @@ class _Bases:
 
 @lru_cache(maxsize=1)
 def _bases() -> _Bases:
-    hz = rfftfreq(_FFT, 1 / SAMPLE_RATE_HZ)
+    hz = np.fft.rfftfreq(_FFT, 1 / SAMPLE_RATE_HZ)
     edges = _mel_to_hz(np.linspace(_hz_to_mel(_LOW_HZ), _hz_to_mel(_HIGH_HZ), N_MELS + 2))
     rising = (hz[:, None] - edges[:-2]) / np.diff(edges)[:-1]
     falling = (edges[2:] - hz[:, None]) / np.diff(edges)[1:]

@@ -12,7 +12,6 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-from scipy.fft import irfft, rfft
 
 from ser.audio import SAMPLE_RATE_HZ, Samples
 
@@ -51,6 +50,8 @@ def track_pitch(samples: Samples, hop_samples: int, n_frames: int) -> Pitch:
         hop_samples: From the middle of a frame to that of the next; the first frame's is at half a hop.
         n_frames: How many frames.
     """
+    from scipy.fft import irfft, rfft  # not above, as in `describe`
+
     window, window_correlation = _window()
     # The frame of 40 ms lies around the middle of the hop.
     before = (WINDOW_SAMPLES - hop_samples) // 2
