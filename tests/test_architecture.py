@@ -79,7 +79,7 @@ def test_light_modules_import_nothing_heavy(module: str) -> None:
 
 
 def test_a_request_is_checked_where_there_is_nothing_to_compute_with() -> None:
-    missing = ("scipy", "tensorflow", "keras", "librosa", "sklearn", "ai_edge_litert")
+    missing = ("scipy", "tensorflow", "keras", "librosa", "sklearn")
     body = {"data_path": "d", "remote_url": "u", "model_save_path": "m", "model_type": "EnsembleClassifier"}
     code = (
         f"import sys; sys.modules.update(dict.fromkeys({missing!r}));"
