@@ -52,9 +52,9 @@ class Recipe:
     """Whether there is the second ensemble."""
     penalty: float
     """See `fit_ridge`."""
-    n_components: int
-    """Gaussians of each mixture."""
-    n_dimensions: int
+    n_components: int = 0
+    """Gaussians of each mixture, where frames are read."""
+    n_dimensions: int = 0
     """Dimensions that frames are whitened to."""
 
 

@@ -84,7 +84,7 @@ def test_a_wrong_split_at_is_refused_with_what_is_allowed(given: object) -> None
     [
         (
             {"model_type": "Perceptron"},
-            "model_type: unknown model type 'Perceptron'; known: EnsembleClassifier, KerasClassifier, Keras",
+            "model_type: unknown model type 'Perceptron'; known: EnsembleClassifier, FunctionalsClassifier, Ke",
         ),
         ({"model_type": 3}, "model_type: unknown model type 3; known: "),
         (

@@ -188,6 +188,12 @@ def test_a_wrong_number_of_enrollment_clips_is_refused(clips: object) -> None:
         parse(CrossValidationConfig, {"model_type": "EnsembleClassifier", "enrollment_clips": clips})
 
 
+def test_functionals_alone_are_a_model_too(folder: Path, tmp_path: Path) -> None:
+    bundle = Trainer("FunctionalsClassifier").train(folder, tmp_path)
+    assert bundle.adapts
+    assert bundle.manifest.metrics["uar"] > 0.4  # chance is 1 / 7
+
+
 def test_its_defaults_are_the_published_recipe() -> None:
     config = MODEL_TYPES.get("EnsembleClassifier").Config()
     assert config.model_dump() == {"penalty": 1.0, "components": 32, "dimensions": 40, "adapts": True}
