@@ -6,6 +6,8 @@ Leave one speaker out with a model type that adapts: a fold is trained once a se
 knowing nothing of the speaker, then 1, 3, 5, 10 and 20 other clips drawn by the seed, then all, the judged one too
 (transductive). UAR is of all recordings together. Development speakers are those that settings were looked at on, the
 first five; the others' figures are given apart. What is finished is kept in --out and not done again.
+
+With --int8 it is the network of eight bits that judges, as LiteRT runs it.
 """
 
 from __future__ import annotations
@@ -28,8 +30,11 @@ from ser.config import parse
 from ser.dataset import Dataset
 from ser.feature_set import FeatureSet
 from ser.frontend import FrontEnd
+from ser.litert import LiteRTModel
+from ser.models import Fitted
 from ser.progress import silent
 from ser.request import TrainRequest
+from ser.speakers import with_profiles
 from ser.split import Fold, Protocol, folds
 from ser.steps.enrolling import enrolled
 from ser.steps.feature_extraction import load_features, load_frontend
@@ -45,6 +50,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--corpus", default="embedded:", help="zip, URL or embedded:")
     parser.add_argument("--model-type", default="EnsembleClassifier")
+    parser.add_argument("--int8", action="store_true", help="weights of eight bits")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2, 3, 4])
     parser.add_argument("--data", type=Path, help="keeps the corpus and its features")
     parser.add_argument("--out", type=Path, help="keeps what is predicted")
@@ -57,6 +63,7 @@ def main() -> None:
                 "data_path": str(arguments.data or temporary),
                 "remote_url": arguments.corpus,
                 "model_type": arguments.model_type,
+                "model_config": {"weights": "int8"} if arguments.int8 else {},
                 "model_save_path": temporary,
             },
         )
@@ -80,11 +87,25 @@ def _judge(features: FeatureSet, frontend: FrontEnd, fold: Fold, request: TrainR
     seconds = time.perf_counter() - started
     test = features.select(fold.test)
     predicted = {}
+    served = _served(fitted) if fitted.int8 else None
     for clips in CLIPS:
         told = enrolled(fitted.adaptation, test, frontend, clips, seed=request.random_state)
-        predicted[str(clips)] = test.average(fitted.predict(test.rows, told)).argmax(axis=1).tolist()
+        if served:
+            probabilities = served(with_profiles(fitted.standardiser(test.rows), fitted.adaptation, told))
+        else:
+            probabilities = fitted.predict(test.rows, told)
+        predicted[str(clips)] = test.average(probabilities).argmax(axis=1).tolist()
     truth = [features.classes.index(sample.emotion) for sample in test.samples]
     return {"truth": truth, "predicted": predicted, "seconds": seconds}
+
+
+def _served(fitted: Fitted) -> LiteRTModel:
+    from ser.models.export import export_tflite
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.tflite"
+        export_tflite(fitted.model, path, int8=True)
+        return LiteRTModel(path.read_bytes())
 
 
 def _print(done: dict[str, Any], seeds: Sequence[int], names: Sequence[str]) -> None:

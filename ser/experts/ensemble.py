@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from ser.acoustics.views import VIEWS
 from ser.errors import TrainingError
 from ser.experts.description import Columns, describe
 from ser.experts.ridge import Ridge, fit_ridge
@@ -52,6 +53,8 @@ class Recipe:
     """Whether there is the second ensemble."""
     penalty: float
     """See `fit_ridge`."""
+    int8: bool = False
+    """Whether it is served with weights of eight bits: Fisher vectors are not cut off then, to save constants."""
     n_components: int = 0
     """Gaussians of each mixture, where frames are read."""
     n_dimensions: int = 0
@@ -104,9 +107,9 @@ def fit_ensemble(training: TrainingSet, recipe: Recipe, *, seed: int, report: Re
         logits, position = [], 0
         for description in descriptions:
             experts, unheard = [], np.zeros((0, 0), dtype=np.float32)
-            for part in description.values():
+            for name, part in description.items():
                 ridge, scores = fit_ridge(rows[position], labels, folds, penalty=recipe.penalty)
-                experts.append(_expert(ridge)(part))
+                experts.append(_expert(ridge, folded=recipe.int8 and name in VIEWS)(part))
                 unheard = unheard + scores if len(unheard) else scores
                 position += 1
                 told.one_more()
@@ -123,18 +126,23 @@ def fit_ensemble(training: TrainingSet, recipe: Recipe, *, seed: int, report: Re
     if not all(np.isfinite(weight).all() for weight in model.get_weights()):
         raise TrainingError("the training diverged: expected finite weights; try a larger model_config.penalty")
     identity = Standardiser.identity(columns.num_features)
-    return Fitted(model, identity, {}, adaptation if recipe.adapts else None)
+    return Fitted(model, identity, {}, adaptation if recipe.adapts else None, recipe.int8)
 
 
-def _expert(ridge: Ridge) -> Any:
-    """A ridge classifier as layers."""
+def _expert(ridge: Ridge, *, folded: bool) -> Any:
+    """A ridge classifier as layers; folded, as one layer that does not cut off."""
     from keras import Sequential, layers
 
     from ser.experts.layers import Scale
 
     dense = layers.Dense(ridge.weights.shape[1])
-    expert = Sequential([layers.Input((len(ridge.weights),)), Scale.by(ridge.scaling), dense])
-    dense.set_weights([ridge.weights, ridge.bias])
+    scale = [] if folded else [Scale.by(ridge.scaling)]
+    expert = Sequential([layers.Input((len(ridge.weights),)), *scale, dense])
+    weights, bias = ridge.weights, ridge.bias
+    if folded:
+        weights = ridge.scaling.inverse_deviation[:, None] * weights
+        bias = bias - ridge.scaling.mean @ weights
+    dense.set_weights([weights, bias])
     return expert
 
 

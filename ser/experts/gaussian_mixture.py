@@ -21,6 +21,8 @@ class Whitening:
 
     mean: Array
     """float32, shape (n_channels,)."""
+    inverse_deviation: Array
+    """float32, shape (n_channels,): channels are of one size before they are mixed, for networks of eight bits too."""
     basis: Array
     """float32, shape (n_channels, n_dimensions)."""
 
@@ -38,12 +40,12 @@ class Whitening:
         centred /= deviation
         values, vectors = np.linalg.eigh((centred.T @ centred / len(frames)).astype(np.float64))
         order = np.argsort(values)[::-1][:n_dimensions]
-        basis = vectors[:, order] / np.sqrt(np.maximum(values[order], 0) + _EIGENVALUE_FLOOR) / deviation[:, None]
-        return cls(mean, basis.astype(np.float32))
+        basis = vectors[:, order] / np.sqrt(np.maximum(values[order], 0) + _EIGENVALUE_FLOOR)
+        return cls(mean, np.reciprocal(deviation), basis.astype(np.float32))
 
     def __call__(self, frames: Array) -> Array:
         """Float32, shape (n, n_dimensions)."""
-        return np.asarray((frames - self.mean) @ self.basis, dtype=np.float32)
+        return np.asarray((frames - self.mean) * self.inverse_deviation @ self.basis, dtype=np.float32)
 
 
 @dataclass(frozen=True)

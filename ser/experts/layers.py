@@ -68,12 +68,12 @@ class Whiten(_Computed):
     @classmethod
     def by(cls, whitening: Whitening) -> Any:
         """The layer of a whitening."""
-        return cls.of(whitening.mean, whitening.basis)
+        return cls.of(whitening.mean, whitening.inverse_deviation, whitening.basis)
 
     def call(self, frames: Any) -> Any:
         """See Keras."""
-        mean, basis = self.constants
-        return ops.matmul(frames - mean, basis)
+        mean, inverse, basis = self.constants
+        return ops.matmul((frames - mean) * inverse, basis)
 
 
 @keras.saving.register_keras_serializable(package="ser")
@@ -100,9 +100,11 @@ class FisherVector(_Computed):
         turned = ops.transpose(share, (0, 2, 1))
         count = ops.sum(turned, axis=2, keepdims=True)
         first, second = ops.matmul(turned, frames), ops.matmul(turned, squares)
-        spread = second - 2 * means * first + count * ops.square(means)
-        of_means = (first - count * means) * inverse_deviation * inverse_root
-        of_variances = (spread * ops.square(inverse_deviation) - count) * inverse_root * np.float32(0.5**0.5)
+        # Written so that each constant is used as it is: what a converter computes of constants, it stores as well.
+        shift = first - count * means
+        of_means = shift * inverse_deviation * inverse_root
+        spread = (second - means * (first + shift)) * inverse_deviation * inverse_deviation
+        of_variances = (spread - count) * inverse_root * np.float32(0.5**0.5)
         gradients = ops.concatenate([of_means, of_variances], axis=1)
         flat = ops.reshape(gradients, (-1, int(np.prod(means.shape)) * 2))
         return ops.sign(flat) * ops.sqrt(ops.abs(flat))

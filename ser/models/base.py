@@ -39,6 +39,8 @@ class Fitted:
     """A value an epoch of loss and accuracy, and of each figure of the watch; empty if there are no epochs."""
     adaptation: SpeakerAdaptation | None = None
     """Of a model that adapts to speakers."""
+    int8: bool = False
+    """Whether it is served with weights of eight bits."""
 
     def predict(
         self, rows: npt.NDArray[np.float32], speakers: Sequence[SpeakerStatistics | None] = (None,)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
@@ -27,6 +27,8 @@ class EnsembleClassifierConfig(Config):
     """Gaussians that the Fisher vectors of a view are measured against."""
     dimensions: Annotated[Whole, Field(ge=2, le=44)] = 40
     """Dimensions that the frames of a view are whitened to."""
+    weights: Literal["float32", "int8"] = "float32"
+    """Numbers that the served network's weights are: int8 takes less than half the size."""
     adapts: Flag = True
     """Whether the model adapts to speakers of whom clips are known; without, it takes half the time and the size."""
 
@@ -60,6 +62,7 @@ class EnsembleClassifier(ModelType[EnsembleClassifierConfig]):
             reads=("Functionals", "SpeechFrames"),
             adapts=config.adapts,
             penalty=config.penalty,
+            int8=config.weights == "int8",
             n_components=config.components,
             n_dimensions=config.dimensions,
         )

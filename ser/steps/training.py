@@ -114,9 +114,9 @@ def _write(features: Path, config: TrainingConfig, report: Reporter, folder: Pat
     told = known_speakers(fitted.adaptation, held_out.speakers)
     held_out_rows = with_profiles(fitted.standardiser(held_out.rows), fitted.adaptation, told)
     fitted.model.save(folder / KERAS)
-    export_tflite(fitted.model, folder / TFLITE)
+    export_tflite(fitted.model, folder / TFLITE, int8=fitted.int8)
     served = LiteRTModel((folder / TFLITE).read_bytes())
-    check_agreement(fitted.model, served, held_out_rows)
+    check_agreement(fitted.model, served, held_out_rows, int8=fitted.int8)
     load_frontend(features).save(folder / FRONTEND, fitted.standardiser)
     held_out.save(folder / VALIDATION)
     if fitted.adaptation:

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import pytest
 
-from ser.bundle import KERAS, SPEAKERS, Bundle
+from ser.bundle import KERAS, SPEAKERS, TFLITE, Bundle
 from ser.config import parse
 from ser.dataset import Dataset
 from ser.errors import ConfigError
@@ -188,6 +188,14 @@ def test_a_wrong_number_of_enrollment_clips_is_refused(clips: object) -> None:
         parse(CrossValidationConfig, {"model_type": "EnsembleClassifier", "enrollment_clips": clips})
 
 
+def test_eight_bits_answer_nearly_alike_in_less_than_half_the_size(model: Bundle, folder: Path, tmp_path: Path) -> None:
+    small = Trainer("EnsembleClassifier", {**SMALL, "weights": "int8"}).train(folder, tmp_path)
+    sizes = [(bundle.folder / TFLITE).stat().st_size for bundle in (small, model)]
+    assert sizes[0] < sizes[1] / 2
+    rows = model.validation.rows
+    np.testing.assert_allclose(small.predict(rows), model.predict(rows), atol=0.1)
+
+
 def test_functionals_alone_are_a_model_too(folder: Path, tmp_path: Path) -> None:
     bundle = Trainer("FunctionalsClassifier").train(folder, tmp_path)
     assert bundle.adapts
@@ -196,4 +204,10 @@ def test_functionals_alone_are_a_model_too(folder: Path, tmp_path: Path) -> None
 
 def test_its_defaults_are_the_published_recipe() -> None:
     config = MODEL_TYPES.get("EnsembleClassifier").Config()
-    assert config.model_dump() == {"penalty": 1.0, "components": 32, "dimensions": 40, "adapts": True}
+    assert config.model_dump() == {
+        "penalty": 1.0,
+        "components": 32,
+        "dimensions": 40,
+        "weights": "float32",
+        "adapts": True,
+    }
