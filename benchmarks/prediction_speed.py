@@ -12,9 +12,11 @@ from collections.abc import Callable
 
 import numpy as np
 
+from inference_server.worker import KEPT_BYTES
 from ser.acoustics import describe
 from ser.audio import SAMPLE_RATE_HZ
 from ser.features import About
+from ser.parallel import keep_freed_memory
 from ser.predictor import Predictor
 
 SECONDS = 3
@@ -27,6 +29,7 @@ def main() -> None:
     parser.add_argument("model_save_path")
     parser.add_argument("model_id")
     arguments = parser.parse_args()
+    keep_freed_memory(KEPT_BYTES)  # as a server's worker does
     predictor = Predictor(arguments.model_save_path, arguments.model_id)
     samples = _voice()
     rows = predictor.bundle.frontend.transform(samples, About())

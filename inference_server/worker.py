@@ -21,7 +21,10 @@ from inference_server.jobs.priority import die_with_parent
 from inference_server.jobs.store import JobStore
 from inference_server.service import SpeechEmotionRecognition
 from inference_server.settings import Settings
+from ser.parallel import keep_freed_memory
 
+KEPT_BYTES = 32 << 20
+"""Freed memory that a worker keeps: the arrays of a prediction or two, whose pages would be cleared anew each time."""
 logger = logging.getLogger("ser.worker")
 
 
@@ -39,6 +42,7 @@ class Order:
 def main() -> None:
     """Serves until SIGTERM, then lets calls under way end."""
     die_with_parent()
+    keep_freed_memory(KEPT_BYTES)
     order = json.load(sys.stdin)
     settings = Settings.model_validate(order["settings"])
     logs.configure(settings.log_level, settings.log_format)

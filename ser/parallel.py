@@ -25,18 +25,21 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def keep_freed_memory() -> None:
-    """Lets this process keep up to 512 MB of freed memory for its next arrays, where the C library is glibc.
+def keep_freed_memory(most_bytes: int = 512 << 20) -> None:
+    """Lets this process keep freed memory for its next arrays, where the C library is glibc.
 
     By default glibc returns every large array to the kernel when it is freed, and the kernel clears each page
     anew when the next array needs it: more than half the time of a feature extraction.
+
+    Args:
+        most_bytes: More than this is returned all the same.
     """
     if sys.platform != "linux":
         return
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # absent from musl
     if mallopt is not None:
         mallopt(_M_MMAP_THRESHOLD, 32 << 20)  # the greatest value that glibc takes
-        mallopt(_M_TRIM_THRESHOLD, 512 << 20)
+        mallopt(_M_TRIM_THRESHOLD, most_bytes)
 
 
 def ordered_map(

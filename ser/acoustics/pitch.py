@@ -84,22 +84,27 @@ def _candidates(correlation: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.fl
     """The highest maxima of each frame, highest first.
 
     Returns:
-        Frequency in Hz (1 where there is no such maximum) and strength, float32, shape (n_frames, _CANDIDATES).
+        Frequency in Hz (1 where there is no such maximum) and strength (-1 there), float32, shape
+        (n_frames, _CANDIDATES).
     """
+    left, middle, right = (correlation[:, _SHORTEST + side : _LONGEST + 1 + side] for side in (-1, 0, 1))
+    frame, place = np.nonzero((middle > left) & (middle >= right) & (middle > 0))
     lags = np.arange(_SHORTEST, _LONGEST + 1)
-    middle = correlation[:, lags]
-    left, right = correlation[:, lags - 1], correlation[:, lags + 1]
-    height = np.where((middle > left) & (middle >= right) & (middle > 0), middle, np.float32(-1))
     # A little against low pitch, else a period and two of them would weigh the same.
-    height = height - np.float32(_OCTAVE_COST) * np.log2(FLOOR_HZ * lags / SAMPLE_RATE_HZ).astype(np.float32)
-    best = np.argpartition(height, -_CANDIDATES, axis=1)[:, -_CANDIDATES:]
-    best = np.take_along_axis(best, np.argsort(-np.take_along_axis(height, best, axis=1), axis=1), axis=1)
-    y0, y1, y2 = (np.take_along_axis(side, best, axis=1) for side in (left, middle, right))
+    cost = np.float32(_OCTAVE_COST) * np.log2(FLOOR_HZ * lags / SAMPLE_RATE_HZ).astype(np.float32)
+    # Heights are below 2, so one number sorts by frame first; float64 holds both to the last bit of the height.
+    order = np.argsort(2.0 * frame - (middle[frame, place] - cost[place]))
+    frame, place = frame[order], place[order]
+    rank = np.arange(len(frame)) - np.searchsorted(frame, frame)
+    highest = rank < _CANDIDATES
+    frame, place, rank = frame[highest], place[highest], rank[highest]
+    y0, y1, y2 = (side[frame, place] for side in (left, middle, right))
     curvature = y0 - 2 * y1 + y2
     shift = np.clip(np.where(curvature < -1e-9, (y0 - y2) / (2 * np.minimum(curvature, -1e-9)), 0), -0.5, 0.5)
-    exists = np.take_along_axis(height, best, axis=1) > -0.9
-    hz = np.where(exists, SAMPLE_RATE_HZ / (lags[best] + shift), 1).astype(np.float32)
-    strength = np.where(exists, np.minimum(y1 - (y0 - y2) * shift / 4, 1), -1).astype(np.float32)
+    hz = np.ones((len(correlation), _CANDIDATES), dtype=np.float32)
+    strength = np.full_like(hz, -1)
+    hz[frame, rank] = SAMPLE_RATE_HZ / (lags[place] + shift)
+    strength[frame, rank] = np.minimum(y1 - (y0 - y2) * shift / 4, 1)
     return hz, strength
 
 

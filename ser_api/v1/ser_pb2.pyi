@@ -94,7 +94,9 @@ class TrainRequest(_message.Message):
     dataset_load_normalize: _builtins.bool
     """Divide each clip by its own peak. Default true."""
     model_type: _builtins.str
-    """"KerasClassifier" or "KerasDropoutClassifier". Mandatory."""
+    """"EnsembleClassifier", "FunctionalsClassifier", "TemporalNetworkClassifier", "KerasClassifier" or
+    "KerasDropoutClassifier". Mandatory.
+    """
     model_save_path: _builtins.str
     """Folder that the model's folder is saved into; inside the server's model root (PERMISSION_DENIED). Mandatory."""
     dataset_virtual_speakers: _builtins.int
@@ -113,8 +115,10 @@ class TrainRequest(_message.Message):
     @_builtins.property
     def model_config(self) -> _struct_pb2.Struct:
         """The model type's config: lr (above 0), epochs (from 1), batch_size (from 1); dropout (0 to below 1) where there is
-        some. Defaults 0.001, 20 (KerasDropoutClassifier: 100), 32, 0.2. EnsembleClassifier has penalty (above 0), components
-        (2 to 256), dimensions (2 to 44) and adapts; defaults 1, 32, 40, true.
+        some. Defaults 0.001, 20 (KerasDropoutClassifier: 100), 32, 0.2. TemporalNetworkClassifier has units (4 to 512; 32) too.
+        EnsembleClassifier has penalty (above 0), components (2 to 256), dimensions (2 to 44), adapts, and weights ("float32" or
+        "int8", which takes less than half the size); defaults 1, 32, 40, true, "float32". FunctionalsClassifier has penalty,
+        adapts and weights.
         """
 
     def __init__(
