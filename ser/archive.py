@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
-import stat
 import zipfile
-import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
+from ser.archive_content import NO_ZIP, check_memory, content
+from ser.archive_members import Member, ZipBytes, checked_members, shown
 from ser.errors import ArchiveError, LimitError
 from ser.progress import Progress, Reporter
 
-_ENCRYPTED = 0x1
 _OLDEST = (1980, 1, 1, 0, 0, 0)  # the first moment that a zip can tell
 
 
@@ -39,16 +39,15 @@ def check(path: Path, limits: Limits, *, name: str | None = None) -> None:
 
     Raises:
         ArchiveError: If it is no zip, damaged, or has a member that is absolute, leaves the folder, is a
-            link or another special file, is encrypted, or comes twice.
+            link or another special file, is encrypted, comes twice, or has a name that disks do not take.
         LimitError: If it has too many members, or they are too large.
     """
-    name = name or str(path)
-    with _open(path, name) as archive:
-        _check_members(archive.infolist(), limits, name)
+    with _open(path, limits, name or str(path)):
+        pass
 
 
 def unpack(path: Path, folder: Path, limits: Limits, report: Reporter) -> Limits:
-    """Unpacks a zip into an existing folder, after `check`.
+    """Unpacks a zip into an existing, empty folder, after `check`.
 
     Returns:
         What is left of the limits for the next.
@@ -57,17 +56,15 @@ def unpack(path: Path, folder: Path, limits: Limits, report: Reporter) -> Limits
         ArchiveError: As `check`, and if a member's content is damaged.
         LimitError: As `check`.
     """
-    with _open(path, str(path)) as archive:
-        members = archive.infolist()
-        _check_members(members, limits, str(path))
+    with _open(path, limits, str(path)) as (archive, members):
         for done, member in enumerate(members, start=1):
             try:
-                # zipfile never writes more than the declared size, and compares the checksum at the end.
-                archive.extract(member, folder)
-            except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
-                raise ArchiveError(f"{path}: {member.filename!r} cannot be unpacked: {error}") from error
+                _extract(archive, member, folder)
+            except FileExistsError:
+                # Of names that are not the same, as `A.wav` and `a.wav`: a disk that does not tell them apart.
+                raise ArchiveError(f"{member.shown} has the name of another member, on this disk") from None
             report(Progress("extract", done, len(members), "files"))
-    unpacked = sum(member.file_size for member in members)
+    unpacked = sum(member.info.file_size for member in members)
     return replace(
         limits,
         max_unpacked_bytes=limits.max_unpacked_bytes - unpacked,
@@ -82,47 +79,40 @@ def pack(files: Mapping[str, Path], path: Path, report: Reporter) -> None:
             member = zipfile.ZipInfo(name, date_time=_OLDEST)
             member.external_attr = 0o644 << 16
             member.file_size = source.stat().st_size
-            with source.open("rb") as content, archive.open(member, "w") as packed:
-                shutil.copyfileobj(content, packed, 1 << 20)
+            with source.open("rb") as file, archive.open(member, "w") as packed:
+                shutil.copyfileobj(file, packed, 1 << 20)
             report(Progress("download", done, len(files), "files"))
 
 
-def _open(path: Path, name: str) -> zipfile.ZipFile:
+@contextlib.contextmanager
+def _open(path: Path, limits: Limits, name: str) -> Iterator[tuple[zipfile.ZipFile, list[Member]]]:
+    """A zip and its members, none of which is dangerous; errors inside have the zip's name in front."""
     try:
-        return zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, NotImplementedError) as error:
-        raise ArchiveError(f"{name}: expected a zip, got something else or a part of one: {error}") from error
+        with ZipBytes(path, limits.max_files) as file, _zip(file) as archive:
+            members = checked_members(archive, limits.max_unpacked_bytes, limits.max_files)
+            for member in members:
+                check_memory(archive, member)
+            yield archive, members
+    except (ArchiveError, LimitError) as error:
+        raise type(error)(f"{name}: {error}") from error.__cause__
 
 
-def _check_members(members: list[zipfile.ZipInfo], limits: Limits, name: str) -> None:
-    if len(members) > limits.max_files:
-        raise LimitError(f"{name}: expected at most {limits.max_files} files, got {len(members)}")
-    unpacked = sum(member.file_size for member in members)
-    if unpacked > limits.max_unpacked_bytes:
-        raise LimitError(f"{name}: expected at most {limits.max_unpacked_bytes} bytes unpacked, got {unpacked}")
-    seen: set[str] = set()
-    for member in members:
-        problem = _problem(member)
-        if problem is None and member.filename in seen:
-            problem = "comes twice"
-        if problem is not None:
-            raise ArchiveError(f"{name}: {member.filename!r} {problem}; nothing was unpacked")
-        seen.add(member.filename)
+def _zip(file: ZipBytes) -> zipfile.ZipFile:
+    try:
+        return zipfile.ZipFile(file)
+    except UnicodeDecodeError as error:
+        name = shown(error.object.decode(errors="replace"))
+        raise ArchiveError(f"expected names in UTF-8, as the zip says that they are, got {name}") from error
+    except NO_ZIP as error:
+        raise ArchiveError(f"expected a zip, got something else or a part of one: {error}") from error
 
 
-def _problem(member: zipfile.ZipInfo) -> str | None:
-    """Why a member must not be unpacked, or None."""
-    # orig_filename is what the zip says: zipfile cuts filename at NUL and turns backslashes round.
-    path = PurePosixPath(member.orig_filename.replace("\\", "/"))
-    if path.is_absolute() or ":" in (path.parts[0] if path.parts else ""):
-        return "is an absolute path"
-    if ".." in path.parts:
-        return "leaves the folder"
-    if "\0" in member.orig_filename or not path.parts:
-        return "is not a file name"
-    kind = stat.S_IFMT(member.external_attr >> 16)
-    if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-        return "is a link or another special file"
-    if member.flag_bits & _ENCRYPTED:
-        return "is encrypted"
-    return None
+def _extract(archive: zipfile.ZipFile, member: Member, folder: Path) -> None:
+    target = folder / member.path
+    if member.is_folder:
+        target.mkdir(parents=True, exist_ok=True)
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with target.open("xb") as file:
+        for chunk in content(archive, member):
+            file.write(chunk)
