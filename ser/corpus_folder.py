@@ -15,6 +15,7 @@ from pathlib import Path
 import pydantic
 
 from ser import audio
+from ser.code_identity import code_digest
 from ser.corpora.base import CORPORA, UNKNOWN, Utterance, identify
 from ser.errors import CorpusError, DamagedError
 from ser.features import About
@@ -26,8 +27,6 @@ AUDIO_FOLDER = "files"
 """The folder within a corpus folder that holds the archives' members."""
 MANIFEST = "corpus.json"
 """The manifest's name within a corpus folder."""
-MANIFEST_FORMAT = 2
-"""Version of the manifest; a corpus folder of another is made anew."""
 
 
 @dataclass(frozen=True)
@@ -112,13 +111,15 @@ class Manifest(pydantic.BaseModel):
     """Registered name of the corpus whose naming the files follow; of several, their names with commas between."""
     source: str
     """Where it was first fetched from."""
+    code: str
+    """Which code said what the recordings are: `corpora_code` as it was."""
     clips: tuple[Clip, ...]
     """Sorted by name."""
 
     @property
     def sha256(self) -> str:
         """Identifies names, labels and audio of the whole corpus."""
-        return fingerprint(self.model_dump(exclude={"source"}))
+        return fingerprint(self.model_dump(exclude={"source", "code"}))
 
 
 def prepare(folder: Path, source: str, report: Reporter, parts: Sequence[Part] = WHOLE) -> Manifest:
@@ -164,7 +165,7 @@ def prepare(folder: Path, source: str, report: Reporter, parts: Sequence[Part] =
         )
         report(Progress("prepare", len(clips), len(paths), "clips"))
     ordered = tuple(sorted(clips, key=lambda clip: clip.name))
-    manifest = Manifest(corpus=", ".join(dict.fromkeys(schemes)), source=source, clips=ordered)
+    manifest = Manifest(corpus=", ".join(dict.fromkeys(schemes)), source=source, code=corpora_code(), clips=ordered)
     write_json(folder / MANIFEST, manifest.model_dump())
     return manifest
 
@@ -183,6 +184,11 @@ def _identify(folder: Path, part: Part) -> tuple[str, dict[str, Utterance]]:
     prefix = part.folder(Path()).as_posix()
     adapted = {f"{prefix}/{path}": part.adapt(utterance) for path, utterance in zip(here, utterances, strict=True)}
     return scheme, {path: utterance for path, utterance in adapted.items() if utterance is not None}
+
+
+def corpora_code() -> str:
+    """A digest of the code that knows corpora: of another, recordings may be something else."""
+    return fingerprint([code_digest(CORPORA.get(name)) for name in CORPORA.names()])[:16]
 
 
 def repeated_names(paths: Sequence[str]) -> list[str]:

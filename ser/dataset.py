@@ -23,7 +23,7 @@ from ser.access import Access
 from ser.archive import Limits
 from ser.audio import Samples
 from ser.config import parse
-from ser.corpus_folder import MANIFEST_FORMAT, Clip, Manifest, Part
+from ser.corpus_folder import Clip, Manifest, Part
 from ser.corpus_set import MAX_BYTES, Member, is_corpora_file, read_members
 from ser.feature_set import FeatureSet
 from ser.files import (
@@ -39,6 +39,7 @@ from ser.files import (
     write_json,
 )
 from ser.files import partial as partial_path
+from ser.formats import CORPUS_FORMAT
 from ser.frontend import FrontEnd
 from ser.progress import Reporter, silent
 from ser.request import DownloadConfig, FeatureConfig
@@ -133,7 +134,7 @@ class Dataset:
             {"name": part.name, "labels": dict(part.labels), "zip_sha256": read_json(path.parent / _FACTS)["sha256"]}
             for part, path in zips
         ]
-        made_from = {"format": MANIFEST_FORMAT, "corpora": content}
+        made_from = {"format": CORPUS_FORMAT, "corpora": content}
         folder = self.data_path / "corpus" / fingerprint(made_from)[:16]
         make_folder(folder, made_from, partial(self._unpack, zips), force=force)
         return folder
@@ -147,9 +148,11 @@ class Dataset:
         """
         folder = self.extract()
         with exclusive(folder):
-            if force or not (folder / corpus_folder.MANIFEST).exists():
-                return corpus_folder.prepare(folder, self._source.description, self._report, self.parts())
-            return corpus_folder.load_manifest(folder)
+            if not force and (folder / corpus_folder.MANIFEST).exists():
+                manifest = corpus_folder.load_manifest(folder)
+                if manifest.code == corpus_folder.corpora_code():
+                    return manifest
+            return corpus_folder.prepare(folder, self._source.description, self._report, self.parts())
 
     def parts(self) -> tuple[Part, ...]:
         """The corpora in the corpus folder; fetches a corpora file first, where it is missing."""

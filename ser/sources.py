@@ -17,6 +17,7 @@ import urllib3
 from ser import archive
 from ser.access import SCHEMES, Access
 from ser.audio import SUFFIXES
+from ser.code_identity import package_digest
 from ser.errors import ConfigError, DownloadError, FieldViolation, LimitError
 from ser.files import fingerprint
 from ser.progress import Progress, Reporter
@@ -250,7 +251,7 @@ class EmbeddedSource(Source):
 
     def identity(self) -> dict[str, Any]:
         """See `Source.identity`."""
-        return {"embedded": {"clips": self.clips, "seed": self.seed}}
+        return {"embedded": {"clips": self.clips, "seed": self.seed}, "code": package_digest("ser.synthesis")}
 
     def fetch(self, path: Path, *, max_bytes: int, report: Reporter) -> None:
         """See `Source.fetch`."""

@@ -13,6 +13,7 @@ from ser.evaluation import GroupRow, ReportFacts, ScoredSamples, write_report
 from ser.evaluation.cross_validated import CrossValidated, evaluate_folds, write_predictions
 from ser.evaluation.metrics import summary
 from ser.files import STAMP, fingerprint, make_folder, read_json, stamp_of, write_json
+from ser.formats import REPORT_FORMAT
 from ser.progress import Reporter, silent
 from ser.request import CrossValidationConfig
 from ser.split import UNHEARD_SPEAKERS, Fold, Protocol, folds
@@ -150,7 +151,7 @@ def summarise(scores: Sequence[Path], report_folder: Path, *, force: bool = Fals
         write_report(folder, result.pooled, facts)
         write_predictions(folder / PREDICTIONS, parts)
 
-    made_from = {"folds": [read_json(folder / STAMP)["fingerprint"] for _, folder in found]}
+    made_from = {"format": REPORT_FORMAT, "folds": [read_json(folder / STAMP)["fingerprint"] for _, folder in found]}
     make_folder(report_folder, made_from, write, force=force)
     return result
 

@@ -13,6 +13,7 @@ from ser.evaluation.metrics import evaluate as measure
 from ser.evaluation.report import METRICS_JSON
 from ser.feature_set import FeatureSet
 from ser.files import fingerprint, make_folder, read_json
+from ser.formats import REPORT_FORMAT
 from ser.model_store import save_bundle, write_receipt
 from ser.progress import Progress, Reporter, silent
 from ser.request import PublishConfig
@@ -54,7 +55,11 @@ def evaluate(
     def write(folder: Path) -> None:
         write_report(folder, figures, _facts(model))
 
-    made_from = {"bundle": fingerprint(model.manifest.model_dump(mode="json")), "figures": figures.to_json()}
+    made_from = {
+        "format": REPORT_FORMAT,
+        "bundle": fingerprint(model.manifest.model_dump(mode="json")),
+        "figures": figures.to_json(),
+    }
     make_folder(report_folder, made_from, write, force=force)
     report(Progress("evaluate", len(held_out.samples), len(held_out.samples), "clips"))
     return figures

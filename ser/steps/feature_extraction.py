@@ -16,15 +16,17 @@ import numpy.typing as npt
 from ser.arrays import load_arrays, save_arrays
 from ser.audio import Samples
 from ser.augmentation import virtual_speaker
+from ser.code_identity import code_digest
 from ser.corpus_folder import Clip, Manifest, load_manifest, read_clip
 from ser.errors import ConfigError, DamagedError, FieldViolation
 from ser.feature_set import FeatureSet, Sample, sample_table, samples_of
+from ser.features import EXTRACTORS
 from ser.files import STAMP, make_folder, read_json, write_json
+from ser.formats import FEATURES_FORMAT
 from ser.frontend import FrontEnd, num_pieces
 from ser.parallel import keep_freed_memory, ordered_map
 from ser.progress import Progress, Reporter, silent
 from ser.request import FeatureConfig
-from ser.version import VERSION
 
 ROWS = "rows.npy"
 VIRTUAL = "virtual.npy"
@@ -129,7 +131,12 @@ def join_parts(parts: Sequence[Path], features: Path, *, force: bool = False) ->
 
 def feature_identity(manifest: Manifest, config: FeatureConfig) -> dict[str, Any]:
     """All that a feature folder follows from, as JSON."""
-    return {"version": VERSION, "corpus": manifest.sha256, "config": feature_settings(config)}
+    return {
+        "format": FEATURES_FORMAT,
+        "code": {name: code_digest(EXTRACTORS.get(name)) for name in config.dataset_feature_extract_methods},
+        "corpus": manifest.sha256,
+        "config": feature_settings(config),
+    }
 
 
 def feature_settings(config: FeatureConfig) -> dict[str, Any]:

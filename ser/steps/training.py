@@ -13,13 +13,16 @@ from typing import Any
 import numpy as np
 
 from ser.bundle import FRONTEND, KERAS, SPEAKERS, TFLITE, VALIDATION, Manifest, file_digests
+from ser.code_identity import code_digest
 from ser.errors import DamagedError
 from ser.evaluation.metrics import ScoredSamples
 from ser.evaluation.metrics import evaluate as measure
 from ser.feature_set import FeatureSet
 from ser.files import fingerprint, make_folder, read_json, stamp_of
+from ser.formats import TRAINING_FORMAT
 from ser.frontend import Standardiser
 from ser.litert import LiteRTModel
+from ser.models import MODEL_TYPES
 from ser.progress import Reporter, silent
 from ser.request import TrainingConfig
 from ser.speakers import known_speakers, with_profiles
@@ -66,7 +69,8 @@ def model_identity(features: Path, config: TrainingConfig) -> dict[str, Any]:
     if stamp is None:
         raise DamagedError(f"{features} is not a whole feature folder; extract the features again")
     return {
-        "version": VERSION,
+        "format": TRAINING_FORMAT,
+        "code": code_digest(MODEL_TYPES.get(config.model_type)),
         "features": stamp,
         "model_type": config.model_type,
         "model_config": config.hyperparameters.model_dump(),

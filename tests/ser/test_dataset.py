@@ -166,6 +166,18 @@ def test_a_bad_download_leaves_the_good_one(corpus_zip: Path, tmp_path: Path) ->
     assert (features / "rows.npy").exists()
 
 
+def test_recordings_are_looked_at_anew_by_other_code_and_what_is_the_same_stays(
+    corpus_zip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Progress] = []
+    features = Dataset(tmp_path, str(corpus_zip)).feature_extract()
+    monkeypatch.setattr(corpus_folder, "corpora_code", lambda: "another")
+    for stages in ({"prepare"}, set()):
+        told.clear()
+        assert Dataset(tmp_path, str(corpus_zip), report=told.append).feature_extract() == features
+        assert {progress.stage for progress in told} == stages
+
+
 def test_two_at_once_on_one_folder_both_end_well(corpus_zip: Path, tmp_path: Path) -> None:
     results: list[Path] = []
     threads = [
