@@ -31,7 +31,8 @@ from ser.config import parse
 from ser.dataset import Dataset
 from ser.frontend import Standardiser
 from ser.models import MODEL_TYPES, NetworkType
-from ser.models.training_loop import Validation, fit
+from ser.models.epoch_weights import EpochWeights
+from ser.models.training_loop import fit
 from ser.progress import silent
 from ser.split import validation_names
 from ser.steps.feature_extraction import load_features
@@ -134,16 +135,17 @@ def _config(model_type: str, epochs: int) -> Any:
 
 def _ours(arrays: Arrays, model_type: str, epochs: int, seed: int) -> float:
     config = _config(model_type, epochs)
-    _, history = fit(
+    kept = EpochWeights()
+    fit(
         lambda: _network(model_type).build(arrays.rows.shape[1], arrays.num_classes, config),
         arrays.rows,
         arrays.labels,
         config=config,
         seed=seed,
         report=silent,
-        watch=Validation(arrays.validation_rows, arrays.validation_labels),
+        watch=kept,
     )
-    return history["val_accuracy"][-1]
+    return kept.judge(arrays.validation_rows, arrays.validation_labels)["val_accuracy"][-1]
 
 
 def _plain(arrays: Arrays, model_type: str, epochs: int, seed: int) -> float:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,7 @@ from ser.files import partial as partial_path
 from ser.formats import CORPUS_FORMAT
 from ser.frontend import FrontEnd
 from ser.progress import Reporter, silent
+from ser.remote_version import version_now
 from ser.request import DownloadConfig, FeatureConfig
 from ser.sources import Source, open_source
 from ser.steps.feature_extraction import (
@@ -99,6 +100,7 @@ class Dataset:
         self.data_path = cache_folder(config.data_path) if self._store else local_path(config.data_path)
         self.remote_url = config.remote_url
         self._up_to_date: set[str] = set()
+        self._versions: dict[str, dict[str, str]] = {}
         self._access = access
         self._source = open_source(remote_url, access)
         self._limits = limits or Limits()
@@ -269,22 +271,38 @@ class Dataset:
         if not is_corpora_file(self.remote_url):
             return (Member(Part(), self._source),)
         identity = {**self._source.identity(), "corpora_file": True}
-        name = f"download/{fingerprint(identity)[:16]}"
-        with self._kept(name, identity, force=force) as folder:
-            make_folder(folder, identity, self._fetch_corpora_file, force=force)
+        folder = self._fetched(self._source, identity, self._fetch_corpora_file, force=force)
         return read_members((folder / CORPORA_FILE).read_bytes(), self.remote_url, self._access)
 
     def _zips(self, *, force: bool = False) -> list[tuple[Part, Path]]:
         """Each corpus and its zip, fetched where it is missing."""
         found, left = [], self._limits.max_download_bytes
         for member in self._members(force=force):
-            identity = member.source.identity()
-            name = f"download/{fingerprint(identity)[:16]}"
-            with self._kept(name, identity, force=force) as folder:
-                make_folder(folder, identity, partial(self._fetch, member.source, left), force=force)
+            write = partial(self._fetch, member.source, left)
+            folder = self._fetched(member.source, member.source.identity(), write, force=force)
             found.append((member.part, folder / ARCHIVE))
             left -= found[-1][1].stat().st_size
         return found
+
+    def _fetched(
+        self, source: Source, identity: Mapping[str, Any], write: Callable[[Path], None], *, force: bool
+    ) -> Path:
+        """The folder of what was fetched; once for each `Dataset`, the owner is asked whether that is still so."""
+        name = f"download/{fingerprint(identity)[:16]}"
+        if name not in self._versions or force:
+            known = None if force else self._version_there(name)
+            self._versions[name] = version_now(source, known)
+        made_from = {**identity, "version": self._versions[name]}
+        with self._kept(name, made_from, force=force) as folder:
+            make_folder(folder, made_from, write, force=force)
+        return folder
+
+    def _version_there(self, name: str) -> dict[str, str] | None:
+        """What the source said of the version that was fetched; None if nothing was."""
+        stamp = self._store.child(name).read(STAMP) if self._store else None
+        kept = self.data_path / name / STAMP
+        found = json.loads(stamp) if stamp else read_json(kept) if kept.is_file() else None
+        return None if found is None else found["made_from"].get("version", {})
 
     def _fetch_corpora_file(self, folder: Path) -> None:
         self._source.fetch(folder / CORPORA_FILE, max_bytes=MAX_BYTES, report=self._report)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import contextlib
 import hashlib
+import logging
 import re
 import shutil
 import urllib.parse
@@ -21,6 +22,7 @@ from ser.code_identity import package_digest
 from ser.errors import ConfigError, DownloadError, FieldViolation, LimitError
 from ser.files import fingerprint
 from ser.progress import Progress, Reporter
+from ser.remote_version import reason_of, remote_version
 from ser.stores import files_of
 
 EMBEDDED_CLIPS = 300
@@ -28,6 +30,8 @@ EMBEDDED_CLIPS = 300
 _TABLE_SUFFIXES = (".csv", ".yaml")
 _CHUNK_BYTES = 1 << 20
 _TIMEOUT = urllib3.Timeout(connect=15.0, read=60.0)
+# urllib3 would log each new try, with the whole address: with what is secret in it.
+logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
 _RETRY = urllib3.Retry(total=5, connect=3, read=2, status=3, backoff_factor=0.5, status_forcelist=(429, 502, 503, 504))
 
 
@@ -42,6 +46,15 @@ class Source(abc.ABC):
     @abc.abstractmethod
     def identity(self) -> dict[str, Any]:
         """What says, without fetching, whether it still is what was fetched before; JSON-serialisable."""
+
+    def version(self) -> dict[str, str] | None:
+        """What its owner says, from afar, of the version that there is now; None if `identity` says it all.
+
+        Raises:
+            DownloadError: If the owner cannot be asked.
+            ForbiddenError: If the address must not be fetched.
+        """
+        return None
 
     def check(self) -> None:
         """Refuses, before anything is fetched, what would be refused then; may ask the network for an address.
@@ -125,8 +138,12 @@ class HttpSource(Source):
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
     def identity(self) -> dict[str, Any]:
-        """See `Source.identity`. A server is not asked again: `force` does that."""
+        """See `Source.identity`. What the server has now, `version` tells."""
         return {"url": self.description, "sha256": hashlib.sha256(self.url.encode()).hexdigest()}
+
+    def version(self) -> dict[str, str]:
+        """See `Source.version`."""
+        return remote_version(self.url, self.access, self.description)
 
     def check(self) -> None:
         """See `Source.check`. A host that cannot be found is told of by `fetch`."""
@@ -144,7 +161,7 @@ class HttpSource(Source):
                 finally:
                     response.release_conn()
         except urllib3.exceptions.HTTPError as error:
-            raise DownloadError(f"{self.description}: {_reason(error)}") from error
+            raise DownloadError(f"{self.description}: {reason_of(error)}") from error
 
     def _save(self, response: urllib3.BaseHTTPResponse, path: Path, max_bytes: int, report: Reporter) -> None:
         if response.status != 200:
@@ -166,16 +183,6 @@ class HttpSource(Source):
                 report(Progress("download", done, total, "bytes"))
 
 
-def _reason(error: urllib3.exceptions.HTTPError) -> str:
-    match error:
-        case urllib3.exceptions.MaxRetryError(reason=reason) if reason is not None:
-            return f"no usable answer after several tries: {reason}"
-        case urllib3.exceptions.ProtocolError():
-            return f"the download was cut short: {error}"
-        case _:
-            return str(error)
-
-
 @dataclass(frozen=True)
 class FileSource(Source):
     """A zip on this machine."""
@@ -188,7 +195,7 @@ class FileSource(Source):
         return self.path.name
 
     def identity(self) -> dict[str, Any]:
-        """See `Source.identity`.
+        """See `Source.identity`: path, size, time and number (inode).
 
         Raises:
             DownloadError: If there is no such file.
@@ -196,7 +203,8 @@ class FileSource(Source):
         if not self.path.is_file():
             raise DownloadError(f"{self.path}: expected a corpus as a zip or a folder, there is no such file")
         status = self.path.stat()
-        return {"file": str(self.path.resolve()), "size": status.st_size, "modified_ns": status.st_mtime_ns}
+        known = {"size": status.st_size, "modified_ns": status.st_mtime_ns, "number": status.st_ino}
+        return {"file": str(self.path.resolve()), **known}
 
     def fetch(self, path: Path, *, max_bytes: int, report: Reporter) -> None:
         """See `Source.fetch`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, TypeVar
@@ -36,7 +36,7 @@ class Fitted:
     """From rows, standardised, with the profiles of their speakers if the model adapts, to probabilities."""
     standardiser: Standardiser
     history: dict[str, list[float]]
-    """A value an epoch of loss and accuracy, and of each figure of the watch; empty if there are no epochs."""
+    """A value an epoch of loss and accuracy; empty if there are no epochs."""
     adaptation: SpeakerAdaptation | None = None
     """Of a model that adapts to speakers."""
     int8: bool = False
@@ -91,7 +91,7 @@ class ModelType(abc.ABC, Generic[ParametersT]):
         *,
         seed: int,
         report: Reporter,
-        watch: Callable[[Standardiser], Watch] | None = None,
+        watch: Watch | None = None,
     ) -> Fitted:
         """Fits everything that is fitted.
 
@@ -100,8 +100,8 @@ class ModelType(abc.ABC, Generic[ParametersT]):
             config: The validated config.
             seed: Of everything random; the same seed, data and machine give the same weights, bit for bit.
             report: Told of the progress.
-            watch: Makes a watch of the training, once a standardiser is fitted; its figures are recorded and used for
-                nothing. Whoever has no epochs takes no notice.
+            watch: Is shown the network after each epoch, and says nothing: what it is judged on is read later. Whoever
+                has no epochs takes no notice.
 
         Raises:
             ConfigError: If the features are not those that the model type reads.
@@ -146,7 +146,7 @@ class NetworkType(ModelType[NetworkParametersT]):
         *,
         seed: int,
         report: Reporter,
-        watch: Callable[[Standardiser], Watch] | None = None,
+        watch: Watch | None = None,
     ) -> Fitted:
         """See `ModelType.fit`."""
         from ser.models.training_loop import fit
@@ -160,7 +160,7 @@ class NetworkType(ModelType[NetworkParametersT]):
             config=config,
             seed=seed,
             report=report,
-            watch=watch(standardiser) if watch else None,
+            watch=watch,
         )
         return Fitted(model, standardiser, history)
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
 from ser.config import Config, Flag, Real
-from ser.frontend import Standardiser
 from ser.models.base import MODEL_TYPES, Fitted, ModelType
 from ser.progress import Reporter
 from ser.training_set import TrainingSet
@@ -49,7 +47,7 @@ class FunctionalsClassifier(ModelType[FunctionalsClassifierConfig]):
         *,
         seed: int,
         report: Reporter,
-        watch: Callable[[Standardiser], Watch] | None = None,  # noqa: ARG002 - there are no epochs
+        watch: Watch | None = None,  # noqa: ARG002 - there are no epochs
     ) -> Fitted:
         """See `ModelType.fit`."""
         from ser.experts.ensemble import Recipe, fit_ensemble

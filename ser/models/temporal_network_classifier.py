@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -56,7 +55,7 @@ class TemporalNetworkClassifier(ModelType[TemporalNetworkClassifierConfig]):
         *,
         seed: int,
         report: Reporter,
-        watch: Callable[[Standardiser], Watch] | None = None,
+        watch: Watch | None = None,
     ) -> Fitted:
         """See `ModelType.fit`."""
         from ser.experts.description import Columns
@@ -75,7 +74,7 @@ class TemporalNetworkClassifier(ModelType[TemporalNetworkClassifierConfig]):
             config=config,
             seed=seed,
             report=report,
-            watch=watch(identity) if watch else None,
+            watch=watch,
         )
         return Fitted(model, identity, history)
 

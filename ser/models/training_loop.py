@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     import keras
 
 FIGURES = ("loss", "accuracy")
-"""What the history has of every epoch, besides what the watch tells."""
-Watch = Callable[["keras.Model"], Mapping[str, float]]
-"""Looks at the network after an epoch; what it tells is recorded and used for nothing."""
+"""What the history has of every epoch."""
+Watch = Callable[["keras.Model"], None]
+"""Is shown the network after every epoch, and says nothing."""
 Rows = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
 BLOCK_BYTES = 64 << 20
@@ -77,7 +77,7 @@ def fit(
         block_bytes: Rows of so many bytes are in memory at once; what is learnt does not depend on it.
 
     Returns:
-        The trained network, and its history: a value an epoch of each of `FIGURES`, and of each figure of the watch.
+        The trained network, and its history: a value an epoch of each of `FIGURES`.
 
     Raises:
         TrainingError: If a weight is no longer a finite number.
@@ -97,48 +97,15 @@ def fit(
                 f"the training diverged: expected finite weights, epoch {number} left some that are not; "
                 f"try a model_config.lr below {config.lr:g}"
             )
-        figures = {**figures, **(watch(model) if watch else {})}
+        if watch:
+            watch(model)
         for name, value in figures.items():
             history[name].append(value)
         report(Progress("train", number, config.epochs, "epochs", figures))
     return model, dict(history)
 
 
-class Validation:
-    """A watch: loss and accuracy on rows that the network does not learn from, as `val_loss` and `val_accuracy`."""
-
-    def __init__(self, rows: RowSource, labels: Labels, *, block_bytes: int = BLOCK_BYTES) -> None:
-        """Takes the rows.
-
-        Args:
-            rows: float32, shape (m, n_features), m > 0, standardised.
-            labels: int64, shape (m,), indices of classes.
-            block_bytes: Rows of so many bytes are in memory at once.
-        """
-        self._blocks = _Blocks(rows, labels, max(1, block_bytes // (4 * rows.shape[1])))
-        self._order = np.arange(len(rows))
-        self._judge: Callable[[Any, Any], Any] | None = None
-
-    def __call__(self, model: keras.Model) -> Mapping[str, float]:
-        """The figures of a network; of the same one at every call."""
-        if self._judge is None:
-            self._judge = _compile_judge(model)
-        loss, accuracy = sum(self._judge(rows, labels).numpy() for rows, labels, _ in self._blocks(self._order))
-        return {"val_loss": float(loss) / len(self._order), "val_accuracy": float(accuracy) / len(self._order)}
-
-
-def _compile_judge(model: keras.Model) -> Callable[[Any, Any], Any]:
-    tf = import_tensorflow()
-    width = model.input_shape[-1]
-
-    @tf.function(input_signature=[tf.TensorSpec((None, width), tf.float32), tf.TensorSpec((None,), tf.int64)])  # type: ignore[untyped-decorator]
-    def look(rows: Any, labels: Any) -> Any:
-        return _loss_and_hits(model(rows, training=False), labels)
-
-    return look  # type: ignore[no-any-return]
-
-
-def _loss_and_hits(probabilities: Any, expected: Any) -> Any:
+def loss_and_hits(probabilities: Any, expected: Any) -> Any:
     """Summed cross-entropy and number of hits, float32, shape (2,)."""
     import keras
     import tensorflow as tf  # not by import_tensorflow: this is traced into graphs
@@ -171,7 +138,7 @@ def _compile_epoch(
             probabilities = model(rows, training=True)
             loss = cross_entropy(expected, probabilities)
         update(tape.gradient(loss, model.trainable_variables))
-        return _loss_and_hits(probabilities, expected)
+        return loss_and_hits(probabilities, expected)
 
     @tf.function(input_signature=[row_block, label_block, label_block])  # type: ignore[untyped-decorator]
     def learn(rows: Any, labels: Any, order: Any) -> Any:
@@ -190,7 +157,7 @@ def _compile_epoch(
         # The loss does not tell: Keras clips probabilities, and what is not a number becomes a small one.
         return tf.reduce_all([tf.reduce_all(tf.math.is_finite(weight)) for weight in model.trainable_variables])
 
-    train = _Blocks(train_rows, train_labels, block)
+    train = Blocks(train_rows, train_labels, block)
 
     def epoch(order: npt.NDArray[np.int64]) -> tuple[Mapping[str, float], bool]:
         # `starmap` lets go of a block before it asks for the next one; a loop's variable would hold it.
@@ -200,10 +167,17 @@ def _compile_epoch(
     return epoch
 
 
-class _Blocks:
+class Blocks:
     """Rows and labels as tensors, block after block; a single block is made once, and kept."""
 
     def __init__(self, rows: RowSource, labels: Labels, size: int) -> None:
+        """Takes rows.
+
+        Args:
+            rows: float32, shape (n, n_features).
+            labels: int64, shape (n,), indices of classes.
+            size: Rows of a block.
+        """
         self._rows = rows
         self._labels = labels
         self._size = size

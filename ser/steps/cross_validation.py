@@ -86,11 +86,11 @@ def train_fold(
         TrainingError: If the training diverges.
         DamagedError: If the feature folder is not whole.
     """
-    plan = {one.name: one for one in _folds(features, config)}
+    plan = plan_folds(features, config)
     if fold not in plan:
         raise ConfigError([FieldViolation("fold", f"expected one of {', '.join(plan)}, got {fold!r}")])
     made_from = {**protocol_identity(features, config), "fold": fold}
-    make_folder(scores, made_from, partial(_write, features, config, plan[fold], tuple(plan), report), force=force)
+    make_folder(scores, made_from, partial(_write, features, config, fold, plan, report), force=force)
     return summary(fold, load_scores(scores))
 
 
@@ -161,26 +161,35 @@ def _folds(features: Path, config: CrossValidationConfig) -> tuple[Fold, ...]:
     return folds(samples, config.protocol, count=config.folds, random_state=config.random_state)
 
 
+def _fold(features: Path, config: CrossValidationConfig, name: str) -> Fold:
+    return next(fold for fold in _folds(features, config) if fold.name == name)
+
+
+def _training_part(features: Path, config: CrossValidationConfig, fold: str) -> TrainingSet:
+    """What is learnt from; nothing else that was read for it is left when this returns."""
+    return TrainingSet.of(load_features(features), _fold(features, config, fold).training, load_frontend(features))
+
+
 def _write(
     features: Path,
     config: CrossValidationConfig,
-    fold: Fold,
+    fold: str,
     all_folds: tuple[str, ...],
     report: Reporter,
     folder: Path,
 ) -> None:
-    training = TrainingSet.of(load_features(features), fold.training, load_frontend(features))
+    training = _training_part(features, config, fold)
     fitted = fit_on(training, config, report)
     # The test part is read only now that all is fitted.
     everything = load_features(features)
-    test = everything.select(fold.test)
+    test = everything.select(_fold(features, config, fold).test)
     told = enrolled(fitted.adaptation, test, training.frontend, config.enrollment_clips, seed=config.random_state)
     score(test, fitted.predict(test.rows, told), everything.classes).save(folder / SCORES)
     settings = read_json(features / SETTINGS)
     write_json(
         folder / FOLD,
         {
-            "fold": fold.name,
+            "fold": fold,
             "all_folds": list(all_folds),
             "protocol": config.protocol,
             "model_type": config.model_type,

@@ -6,10 +6,8 @@ A recording that is tested must have had no say in anything: not in the standard
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ser.frontend import Standardiser
 from ser.models import MODEL_TYPES, Fitted
 from ser.progress import Reporter
 from ser.request import TrainingConfig
@@ -23,7 +21,7 @@ def fit_on(
     training: TrainingSet,
     config: TrainingConfig,
     report: Reporter,
-    watch: Callable[[Standardiser], Watch] | None = None,
+    watch: Watch | None = None,
 ) -> Fitted:
     """Fits a model; nothing is chosen by what it will be judged on.
 
@@ -31,8 +29,7 @@ def fit_on(
         training: What is learnt from; its classes are the model's.
         config: Model type, its config, and the seed.
         report: Told of the progress.
-        watch: Makes the watch of the training, once the standardiser is fitted; its figures are recorded and used for
-            nothing.
+        watch: Is shown the network after each epoch, and says nothing.
 
     Raises:
         ConfigError: If the features are not those that the model type reads.

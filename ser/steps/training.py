@@ -20,13 +20,12 @@ from ser.evaluation.metrics import evaluate as measure
 from ser.feature_set import FeatureSet
 from ser.files import fingerprint, make_folder, read_json, stamp_of
 from ser.formats import TRAINING_FORMAT
-from ser.frontend import Standardiser
 from ser.litert import LiteRTModel
 from ser.models import MODEL_TYPES
-from ser.progress import Reporter, silent
+from ser.progress import Progress, Reporter, silent
 from ser.request import TrainingConfig
 from ser.speakers import known_speakers, with_profiles
-from ser.split import Protocol, folds
+from ser.split import Fold, Protocol, folds
 from ser.steps.feature_extraction import SETTINGS, load_features, load_frontend
 from ser.steps.fitting import fit_on
 from ser.training_set import TrainingSet
@@ -103,18 +102,20 @@ def score(features: FeatureSet, probabilities: np.ndarray[Any, Any], classes: tu
 
 def _write(features: Path, config: TrainingConfig, report: Reporter, folder: Path) -> None:
     # Imported here: whoever only reads bundles needs no TensorFlow.
+    from ser.models.epoch_weights import EpochWeights
     from ser.models.export import check_agreement, export_tflite
-    from ser.models.training_loop import Validation, Watch
 
     started = time.monotonic()
+    epochs = EpochWeights()
+    fitted = fit_on(_training_part(features, config), config, report, epochs)
+    # The held-out part is read only now that all is fitted.
     everything = load_features(features)
-    (fold,) = folds(everything.samples, Protocol.HOLDOUT, random_state=config.random_state)
-    held_out, classes = everything.select(fold.test), everything.classes
-
-    def watch(standardiser: Standardiser) -> Watch:
-        return Validation(standardiser(held_out.rows), held_out.labels(classes))
-
-    fitted = fit_on(TrainingSet.of(everything, fold.training, load_frontend(features)), config, report, watch)
+    fold, classes = _split(everything, config), everything.classes
+    held_out = everything.select(fold.test)
+    history = fitted.history | epochs.judge(fitted.standardiser(held_out.rows), held_out.labels(classes))
+    if history:
+        count = len(next(iter(history.values())))
+        report(Progress("train", count, count, "epochs", {name: values[-1] for name, values in history.items()}))
     told = known_speakers(fitted.adaptation, held_out.speakers)
     held_out_rows = with_profiles(fitted.standardiser(held_out.rows), fitted.adaptation, told)
     fitted.model.save(folder / KERAS)
@@ -147,12 +148,23 @@ def _write(features: Path, config: TrainingConfig, report: Reporter, folder: Pat
             "macro_f1": evaluation.macro_f1,
             "chance": 1 / len(classes),
         },
-        history=fitted.history,
+        history=history,
         seconds=round(time.monotonic() - started, 3),
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         versions=_versions(),
         files=dict(file_digests(folder)),
     ).save(folder)
+
+
+def _training_part(features: Path, config: TrainingConfig) -> TrainingSet:
+    """What is learnt from; nothing else that was read for it is left when this returns."""
+    everything = load_features(features)
+    return TrainingSet.of(everything, _split(everything, config).training, load_frontend(features))
+
+
+def _split(everything: FeatureSet, config: TrainingConfig) -> Fold:
+    (fold,) = folds(everything.samples, Protocol.HOLDOUT, random_state=config.random_state)
+    return fold
 
 
 def _versions() -> dict[str, str]:

@@ -12,8 +12,9 @@ from ser.config import parse
 from ser.errors import ConfigError, DamagedError, TrainingError
 from ser.litert import LiteRTModel
 from ser.models import MODEL_TYPES
+from ser.models.epoch_weights import EpochWeights
 from ser.models.export import check_agreement, export_tflite
-from ser.models.training_loop import BLOCK_BYTES, Validation, fit
+from ser.models.training_loop import BLOCK_BYTES, fit
 from ser.progress import Progress, silent
 
 RNG = np.random.default_rng(5)
@@ -33,16 +34,18 @@ def train(
 ):
     model_type = MODEL_TYPES.get(kind)()
     config = parse(model_type.Config, {"epochs": 3, "batch_size": 32, **changes})
-    return fit(
+    kept = EpochWeights()
+    model, history = fit(
         lambda: model_type.build(12, 3, config),
         ROWS[:100],
         LABELS[:100],
         config=config,
         seed=seed,
         report=silent if told is None else told.append,
-        watch=Validation(ROWS[100:], LABELS[100:], block_bytes=block_bytes) if watched else None,
+        watch=kept if watched else None,
         block_bytes=block_bytes,
     )
+    return model, history | kept.judge(ROWS[100:], LABELS[100:], block_bytes=block_bytes)
 
 
 def weights(model) -> list[np.ndarray]:
@@ -115,7 +118,31 @@ def test_every_epoch_is_told() -> None:
     _, history = train(epochs=5, told=told)
     assert [(progress.done, progress.total) for progress in told] == [(n, 5) for n in range(1, 6)]
     assert set(history) == {"loss", "accuracy", "val_loss", "val_accuracy"}
+    assert {len(values) for values in history.values()} == {5}
     assert [progress.values["loss"] for progress in told] == history["loss"]
+
+
+def test_of_many_epochs_some_are_kept_and_the_network_is_left_as_it_was() -> None:
+    model_type = MODEL_TYPES.get("KerasClassifier")()
+    model = model_type.build(12, 3, model_type.Config())
+    size = sum(weight.nbytes for weight in model.get_weights())
+    everything, some, two = EpochWeights(), EpochWeights(kept_bytes=4 * size), EpochWeights(kept_bytes=0)
+    assert some.judge(ROWS, LABELS) == {}
+    for number in range(1, 14):
+        for variable in model.trainable_variables:
+            variable.assign(variable * 1.05)
+        for watch in (everything, some, two):
+            watch(model)
+        assert len(some._kept) <= 4
+        assert number in some._kept
+    last = weights(model)
+    full, thinned = everything.judge(ROWS, LABELS), some.judge(ROWS, LABELS)
+    assert len(set(full["val_loss"])) == 13
+    for name, values in full.items():
+        assert thinned[name] == [values[number - 1] for number in (4, 4, 4, 4, 8, 8, 8, 8, 12, 12, 12, 12, 13)]
+        assert len(two.judge(ROWS, LABELS)[name]) == 13
+    for one, other in zip(weights(model), last, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_watching_changes_nothing_that_is_learnt() -> None:
@@ -124,6 +151,7 @@ def test_watching_changes_nothing_that_is_learnt() -> None:
     for one, other in zip(weights(watched), weights(alone), strict=True):
         np.testing.assert_array_equal(one, other)
     assert own_figures == {name: figures[name] for name in ("loss", "accuracy")}
+    assert figures.keys() - own_figures.keys() == {"val_loss", "val_accuracy"}
 
 
 FRESH = """

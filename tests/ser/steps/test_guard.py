@@ -7,25 +7,29 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType, FunctionType, MethodType, ModuleType
+from types import FrameType, FunctionType, MethodType, ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 import ser
+from components.training.component import training
+from ser.bundle import Bundle
 from ser.config import parse
 from ser.feature_set import FeatureSet
 from ser.frontend import FrontEnd
 from ser.models import MODEL_TYPES
+from ser.models.epoch_weights import EpochWeights
 from ser.models.keras_classifier import KerasClassifier
 from ser.progress import silent
-from ser.request import CrossValidationConfig
+from ser.request import CrossValidationConfig, TrainRequest
 from ser.split import Fold, Protocol, folds
 from ser.steps import cross_validation, fitting
 from ser.steps.cross_validation import SCORES, plan_folds, train_fold
 from ser.steps.feature_extraction import load_features, load_frontend
 from ser.steps.fitting import fit_on
+from ser.trainer import run
 from ser.training_set import COPIED_BYTES, TrainingRows, TrainingSet
 
 CONFIG = parse(
@@ -77,55 +81,74 @@ def test_there_is_no_number_for_a_row_of_the_test_fold(
     corpus: FeatureSet, frontend: FrontEnd, fold: Fold, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ser.training_set.COPIED_BYTES", 0)
-    training = TrainingSet.of(poisoned(corpus, fold), fold.training, frontend)
-    count = len(training.rows)
-    assert np.isfinite(training.rows[np.arange(-count, count)]).all()
+    part = TrainingSet.of(poisoned(corpus, fold), fold.training, frontend)
+    count = len(part.rows)
+    assert np.isfinite(part.rows[np.arange(-count, count)]).all()
     for outside in (count, -count - 1, len(corpus.rows)):
         with pytest.raises(IndexError):
-            training.rows[np.array([outside])]
+            part.rows[np.array([outside])]
 
 
 def test_the_training_part_is_what_it_should_be(corpus: FeatureSet, frontend: FrontEnd, fold: Fold) -> None:
-    training = TrainingSet.of(corpus, fold.training, frontend)
+    part = TrainingSet.of(corpus, fold.training, frontend)
     expected = corpus.select(fold.training)
-    assert training.samples == expected.samples
-    assert training.rows.shape == expected.rows.shape
+    assert part.samples == expected.samples
+    assert part.rows.shape == expected.rows.shape
     backwards = np.arange(len(expected.rows))[::-1]
-    np.testing.assert_array_equal(training.rows[backwards], expected.rows[::-1])
-    np.testing.assert_array_equal(training.labels, expected.labels(corpus.classes))
-    assert len(training.speakers) == len(expected.rows)
-    assert set(training.speakers) == {sample.speaker for sample in corpus.samples} - {corpus_speaker(fold)}
+    np.testing.assert_array_equal(part.rows[backwards], expected.rows[::-1])
+    np.testing.assert_array_equal(part.labels, expected.labels(corpus.classes))
+    assert len(part.speakers) == len(expected.rows)
+    assert set(part.speakers) == {sample.speaker for sample in corpus.samples} - {corpus_speaker(fold)}
 
 
 def corpus_speaker(fold: Fold) -> str:
     return fold.name.removeprefix("speaker ")
 
 
-PACKAGE = Path(ser.__file__).parent
+ROOT = Path(ser.__file__).parents[1]
+PLACES = tuple(ROOT / name for name in ("ser", "components"))
 
 
 class Cheat(KerasClassifier):
-    """A model type that looks for the test fold through all that it, and whoever called it, can reach."""
+    """A model type that looks for the test part through all that it, and whoever called it, can reach."""
 
     wanted_rows: np.ndarray[Any, Any]
+    wanted_labels: np.ndarray[Any, Any]
     wanted_names: frozenset[str]
     found: list[str]
     looked_at: list[str]
 
+    def fit(self, *arguments: Any, **named: Any) -> Any:
+        self.look_around()
+        for name, value in named.items():
+            self.looked_at.append(name)
+            self.look(f"fit: {name}", value)
+        fitted = super().fit(*arguments, **named)
+        self.look_around()  # and once more, when the watch has been shown every epoch
+        for name, value in named.items():
+            self.look(f"fit, after the last epoch: {name}", value)
+        return fitted
+
     def build(self, num_features: int, num_classes: int, config: Any) -> Any:
-        frame: FrameType | None = sys._getframe(1)
-        while frame is not None and Path(frame.f_code.co_filename).is_relative_to(PACKAGE):
-            self.looked_at.append(frame.f_code.co_name)
-            for name, value in frame.f_locals.items():
-                self.look(f"{frame.f_code.co_name}: {name}", value)
-            frame = frame.f_back
+        self.look_around()
         return super().build(num_features, num_classes, config)
+
+    def look_around(self) -> None:
+        frame: FrameType | None = sys._getframe(1)
+        while frame is not None:
+            if any(Path(frame.f_code.co_filename).is_relative_to(place) for place in PLACES):
+                self.looked_at.append(frame.f_code.co_name)
+                for name, value in frame.f_locals.items():
+                    self.look(f"{frame.f_code.co_name}: {name}", value)
+            frame = frame.f_back
 
     def look(self, where: str, value: object) -> None:
         for thing in reachable(value):
             if isinstance(thing, np.ndarray) and thing.dtype == np.float32 and thing.ndim == 2:
                 if thing.shape[1] == self.wanted_rows.shape[1] and holds_any(thing, self.wanted_rows):
                     self.found.append(f"{where} leads to rows")
+            elif isinstance(thing, np.ndarray) and np.array_equal(thing, self.wanted_labels):
+                self.found.append(f"{where} leads to labels")
             elif isinstance(thing, str) and thing in self.wanted_names:
                 self.found.append(f"{where} leads to {thing}")
 
@@ -159,10 +182,7 @@ def is_module_namespace(thing: object) -> bool:
 
 
 @pytest.fixture
-def cheat(corpus: FeatureSet, fold: Fold, monkeypatch: pytest.MonkeyPatch) -> type[Cheat]:
-    test = corpus.select(fold.test)
-    monkeypatch.setattr(Cheat, "wanted_rows", test.rows, raising=False)
-    monkeypatch.setattr(Cheat, "wanted_names", frozenset(fold.test), raising=False)
+def cheat(monkeypatch: pytest.MonkeyPatch) -> type[Cheat]:
     monkeypatch.setattr(Cheat, "found", [], raising=False)
     monkeypatch.setattr(Cheat, "looked_at", [], raising=False)
     MODEL_TYPES.names()
@@ -170,25 +190,96 @@ def cheat(corpus: FeatureSet, fold: Fold, monkeypatch: pytest.MonkeyPatch) -> ty
     return Cheat
 
 
+def looks_for(cheat: type[Cheat], corpus: FeatureSet, fold: Fold, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tells the cheat what to look for; the test's own variables are not searched."""
+    test = corpus.select(fold.test)
+    monkeypatch.setattr(cheat, "wanted_rows", test.rows, raising=False)
+    monkeypatch.setattr(cheat, "wanted_labels", test.labels(corpus.classes), raising=False)
+    monkeypatch.setattr(cheat, "wanted_names", frozenset(fold.test), raising=False)
+
+
+CHEATING = {"model_type": "Cheat", "model_config": {"epochs": 2}}
+
+
 def test_a_model_type_that_looks_for_the_test_fold_finds_nothing(
-    corpus: FeatureSet, frontend: FrontEnd, fold: Fold, cheat: type[Cheat]
+    corpus: FeatureSet, frontend: FrontEnd, fold: Fold, cheat: type[Cheat], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cheating = parse(CrossValidationConfig, {"model_type": "Cheat", "model_config": {"epochs": 1}})
-    training = TrainingSet.of(corpus, fold.training, frontend)
-    fit_on(training, cheating, silent)
-    assert {"fit", "fit_on"} <= set(cheat.looked_at)
+    looks_for(cheat, corpus, fold, monkeypatch)
+    cheating = parse(CrossValidationConfig, CHEATING)
+    fit_on(TrainingSet.of(corpus, fold.training, frontend), cheating, silent, EpochWeights())
+    assert {"fit", "fit_on", "watch"} <= set(cheat.looked_at)
     assert cheat.found == []
-    fit_on(TrainingSet.of(corpus, (*fold.training, fold.test[0]), frontend), cheating, silent)
-    assert {"fit: train_rows leads to rows", f"fit_on: training leads to {fold.test[0]}"} <= set(cheat.found)
+    # It would have found them: rows and names in the training part, and whatever a watch holds.
+    held_out = corpus.select(fold.test)
+
+    def telling_watch(_: object) -> None:
+        assert len(held_out.rows)
+
+    fit_on(TrainingSet.of(corpus, (*fold.training, fold.test[0]), frontend), cheating, silent, telling_watch)
+    assert {
+        "fit: train_rows leads to rows",
+        f"fit_on: training leads to {fold.test[0]}",
+        "fit: watch leads to rows",
+        f"fit: watch leads to {fold.test[0]}",
+    } <= set(cheat.found)
+    monkeypatch.setattr(cheat, "found", [])
+    labels = held_out.labels(corpus.classes)
+    telling = EpochWeights()
+    telling.hint = labels  # type: ignore[attr-defined]
+    fit_on(TrainingSet.of(corpus, fold.training, frontend), cheating, silent, telling)
+    assert "fit: watch leads to labels" in cheat.found
 
 
-def test_no_row_of_the_test_fold_is_within_reach_of_a_cross_validation_s_fit(
-    features: Path, fold: Fold, cheat: type[Cheat], tmp_path: Path
+def test_nothing_of_the_test_fold_is_within_reach_of_a_cross_validation_s_fit(
+    corpus: FeatureSet,
+    features: Path,
+    fold: Fold,
+    cheat: type[Cheat],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    cheating = parse(CrossValidationConfig, {"model_type": "Cheat", "model_config": {"epochs": 1}})
-    train_fold(features, tmp_path / "scores", cheating, fold.name)
-    assert "train_fold" in cheat.looked_at  # the callers' variables too
-    assert [place for place in cheat.found if place.endswith("leads to rows")] == []
+    looks_for(cheat, corpus, fold, monkeypatch)
+    train_fold(features, tmp_path / "scores", parse(CrossValidationConfig, CHEATING), fold.name)
+    assert {"train_fold", "_write"} <= set(cheat.looked_at)  # the callers' variables too
+    assert cheat.found == []
+
+
+def by_the_command(corpus_zip: Path, folder: Path) -> Path:
+    """All steps, as `ser train` and the server's jobs run them."""
+    places = {"data_path": folder / "data", "model_save_path": folder / "models", "remote_url": corpus_zip}
+    result = run(parse(TrainRequest, {**CHEATING, **{name: str(path) for name, path in places.items()}}))
+    return folder / "models" / result.model_id
+
+
+def by_the_pipeline(features: Path, folder: Path) -> Path:
+    """The training step, as its container runs it."""
+    model = SimpleNamespace(path=str(folder / "model"), metadata={})
+    training.python_func(SimpleNamespace(path=str(features)), 42, *CHEATING.values(), model)
+    return folder / "model"
+
+
+@pytest.mark.parametrize("way", ["command", "pipeline"])
+def test_nothing_held_out_is_within_reach_of_a_training_s_fit(
+    corpus: FeatureSet,
+    corpus_zip: Path,
+    features: Path,
+    way: str,
+    cheat: type[Cheat],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (holdout,) = folds(corpus.samples, Protocol.HOLDOUT, random_state=42)
+    looks_for(cheat, corpus, holdout, monkeypatch)
+    bundle = Bundle(by_the_command(corpus_zip, tmp_path) if way == "command" else by_the_pipeline(features, tmp_path))
+    assert {"fit_on", "_write", "train", "make_folder", "watch"} <= set(cheat.looked_at)
+    assert ("run" in cheat.looked_at) == (way == "command")
+    assert ("training" in cheat.looked_at) == (way == "pipeline")
+    assert cheat.found == []
+    # What it was held against is there all the same.
+    assert bundle.manifest.validation_samples == holdout.test
+    assert {name: len(values) for name, values in bundle.manifest.history.items()} == dict.fromkeys(
+        ("loss", "accuracy", "val_loss", "val_accuracy"), 2
+    )
 
 
 def test_cross_validation_gives_the_fit_the_training_part_and_nothing_else(
@@ -204,8 +295,8 @@ def test_cross_validation_gives_the_fit_the_training_part_and_nothing_else(
     assert plan_folds(features, CONFIG)[0] == fold.name
     train_fold(features, tmp_path / "scores", CONFIG, fold.name)
     assert (tmp_path / "scores" / SCORES).is_file()
-    ((training, config, _report),) = given
-    assert isinstance(training, TrainingSet)
-    assert isinstance(training.rows, TrainingRows)
-    assert {sample.name for sample in training.samples} == set(fold.training)
+    ((part, config, _report),) = given
+    assert isinstance(part, TrainingSet)
+    assert isinstance(part.rows, TrainingRows)
+    assert {sample.name for sample in part.samples} == set(fold.training)
     assert config == CONFIG
