@@ -14,6 +14,7 @@ from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
 from ser.errors import Code, SerError
+from ser.os_errors import told
 from ser.progress import Progress, Reporter
 
 EXIT_STATUS: Mapping[Code, int] = MappingProxyType(
@@ -75,7 +76,7 @@ def errors_as_lines() -> Iterator[None]:
     except SerError as error:
         _exit(str(error), EXIT_STATUS[error.code])
     except OSError as error:
-        _exit(str(error), OS_ERROR_STATUS)
+        _exit(told(error), OS_ERROR_STATUS)
 
 
 @contextlib.contextmanager

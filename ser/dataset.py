@@ -154,6 +154,7 @@ class Dataset:
                 manifest = corpus_folder.load_manifest(folder)
                 if manifest.code == corpus_folder.corpora_code():
                     return manifest
+            recover(folder / corpus_folder.MANIFEST)
             return corpus_folder.prepare(folder, self._source.description, self._report, self.parts())
 
     def parts(self) -> tuple[Part, ...]:

@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -20,9 +21,11 @@ from typing import Any
 import filelock
 
 from ser.errors import DamagedError
+from ser.os_errors import about
 
 STAMP = "stamp.json"
 """The file in a folder of ours that says what the folder was made from."""
+_LEFT_OVER = re.compile(r"\.(?P<target>.+)\.(partial-[^.]+|replaced)")
 
 
 def fingerprint(value: object) -> str:
@@ -39,7 +42,7 @@ def sha256(path: Path) -> str:
 def write_json(path: Path, value: object) -> None:
     """Writes a JSON file, whole or not at all; floats are finite."""
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    with partial(path) as temporary:
+    with partial(path) as temporary, about(path):
         temporary.write_text(text, encoding="utf-8")
         temporary.replace(path)
 
@@ -106,11 +109,12 @@ def make_folder(
         Whether anything was written.
     """
     identity = fingerprint(made_from)
+    sweep(target.parent)
     with exclusive(target):
         recover(target)
         if not force and stamp_of(target) == identity:
             return False
-        with partial(target) as temporary:
+        with partial(target) as temporary, about(target):
             temporary.mkdir()
             write(temporary)
             write_json(temporary / STAMP, {"fingerprint": identity, "made_from": made_from})
@@ -152,6 +156,25 @@ def recover(target: Path) -> None:
             aside.rename(target)
     for leftover in target.parent.glob(f"{_partial_prefix(target)}*"):
         remove(leftover)
+
+
+def sweep(parent: Path) -> None:
+    """Removes what killed processes left beside all targets in a folder, and puts back what stepped aside.
+
+    Whoever makes a folder holds the lock of its name, and the kernel releases that when the process dies: what lies
+    beside a name whose lock is free is nobody's any more. What somebody works at is left alone, and what cannot be
+    removed too: it is in nobody's way.
+
+    Args:
+        parent: The folder that targets lie in; it need not be there.
+    """
+    beside = [path.name for path in parent.glob(".*") if path.is_dir()] if parent.is_dir() else []
+    for name in sorted({found["target"] for found in map(_LEFT_OVER.fullmatch, beside) if found}):
+        try:
+            with filelock.FileLock(parent / f".{name}.lock", timeout=0):
+                recover(parent / name)
+        except (filelock.Timeout, OSError):
+            continue
 
 
 def _partial_prefix(target: Path) -> str:

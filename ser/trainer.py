@@ -16,6 +16,7 @@ from ser.bundle import REPORT, Bundle
 from ser.config import parse
 from ser.dataset import Dataset
 from ser.errors import NotFoundError
+from ser.files import sweep
 from ser.model_store import bundle_folder, find_bundle, upload_bundle
 from ser.progress import Reporter, silent
 from ser.request import TrainingConfig, TrainRequest
@@ -75,6 +76,8 @@ class Trainer:
         """
         name = model_id(features, self.config)
         folder = bundle_folder(model_save_path, name)
+        for bundle in folder.parent.glob("[!.]*"):
+            sweep(bundle)  # where the report of a model that nobody evaluates again was left unfinished
         if is_address(model_save_path) and not force:
             with contextlib.suppress(NotFoundError):
                 find_bundle(model_save_path, name)  # has it been trained elsewhere?

@@ -8,7 +8,7 @@ profile; the second has the more say, the more clips the profile is of.
 
 from __future__ import annotations
 
-import tempfile
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ from ser.experts.temperature import fit_temperature
 from ser.frontend import Standardiser
 from ser.models.base import Fitted
 from ser.models.tensorflow_runtime import import_tensorflow
+from ser.os_errors import about, temporary_folder
 from ser.progress import Progress, Reporter
 from ser.speakers import SpeakerAdaptation, SpeakerStatistics
 from ser.training_set import TrainingSet
@@ -100,8 +101,8 @@ def fit_ensemble(training: TrainingSet, recipe: Recipe, *, seed: int, report: Re
     ]
     told = _Progress(report, sum(len(description) for description in descriptions) + 1)
     described = [part for description in descriptions for part in description.values()]
-    with tempfile.TemporaryDirectory() as folder:
-        rows = _describe_rows(keras.Model(inputs, described), training, profiles, Path(folder))
+    with temporary_folder() as folder:
+        rows = _describe_rows(keras.Model(inputs, described), training, profiles, folder)
         told.one_more()
         labels, folds = training.labels, _folds(training)
         logits, position = [], 0
@@ -208,9 +209,7 @@ def _describe_rows(model: keras.Model, training: TrainingSet, profiles: Array, f
     widths = [int(output.shape[1]) for output in model.outputs]
     held = 4 * count * sum(widths) <= _MEMORY_BYTES
     found: list[Array] = [
-        np.empty((count, width), dtype=np.float32)
-        if held
-        else np.lib.format.open_memmap(folder / f"{number}.npy", "w+", np.float32, (count, width))
+        np.empty((count, width), dtype=np.float32) if held else _on_disk(folder / f"{number}.npy", (count, width))
         for number, width in enumerate(widths)
     ]
     run = tf.function(lambda rows: model(rows, training=False), reduce_retracing=True)
@@ -222,6 +221,14 @@ def _describe_rows(model: keras.Model, training: TrainingSet, profiles: Array, f
         for array, part in zip(found, run(rows), strict=True):
             array[numbers] = part.numpy()
     return found
+
+
+def _on_disk(path: Path, shape: tuple[int, int]) -> Array:
+    """An array in a file, whose room is taken at once: a full disk would end the process when it is written to."""
+    array = np.lib.format.open_memmap(path, "w+", np.float32, shape)
+    with about(path), path.open("r+b") as file:
+        os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    return array
 
 
 class _Progress:

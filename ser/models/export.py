@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from ser.errors import TrainingError
 from ser.litert import LiteRTModel
 from ser.models.tensorflow_runtime import import_tensorflow
 from ser.native_log import without_chatter
+from ser.os_errors import about, temporary_folder
 
 if TYPE_CHECKING:
     import keras
@@ -35,12 +35,14 @@ def export_tflite(model: keras.Model, path: Path, *, int8: bool = False) -> None
     tf = import_tensorflow()
     # By way of a saved model: `from_keras_model` does the same and prints where, and a concrete function's
     # variables are not frozen (TensorFlow 2.21), so that the served network reads memory nobody has set.
-    with tempfile.TemporaryDirectory() as folder, without_chatter():
-        model.export(folder, format="tf_saved_model", verbose=False)
-        converter = tf.lite.TFLiteConverter.from_saved_model(folder)
+    with temporary_folder() as folder, without_chatter():
+        model.export(str(folder), format="tf_saved_model", verbose=False)
+        converter = tf.lite.TFLiteConverter.from_saved_model(str(folder))
         if int8:
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        path.write_bytes(converter.convert())
+        network = converter.convert()
+    with about(path):
+        path.write_bytes(network)
 
 
 def check_agreement(

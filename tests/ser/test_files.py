@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
 import pytest
 
 from ser.errors import DamagedError
-from ser.files import STAMP, exclusive, make_folder, read_json, recover, write_json
+from ser.files import STAMP, exclusive, make_folder, read_json, recover, sweep, write_json
 
 
 def names(folder: Path) -> set[str]:
@@ -60,6 +63,57 @@ def test_a_kill_between_the_two_renames_loses_nothing(tmp_path: Path) -> None:
         recover(tmp_path / "out")
     assert (tmp_path / "out" / "content").read_text() == "first"
     assert names(tmp_path) == {"out"}
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from ser.files import make_folder
+
+def write(folder):
+    (folder / "content").write_text("half")
+    if sys.argv[2] == "dies":
+        os.kill(os.getpid(), signal.SIGKILL)
+    print("at it", flush=True)
+    sys.stdin.readline()
+
+make_folder(Path(sys.argv[1]), {"a": 1}, write)
+"""
+
+
+def start(target: Path, what: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", KILLED, str(target), what]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def test_what_the_dead_left_is_swept_and_what_somebody_works_at_is_not(tmp_path: Path) -> None:
+    with start(tmp_path / "dead", "dies") as dead:
+        assert dead.wait(60) == -signal.SIGKILL
+    make_folder(tmp_path / "aside", {}, writer("first"))
+    with start(tmp_path / "live", "works") as live:
+        assert live.stdout is not None
+        assert live.stdout.readline() == "at it\n"
+        (tmp_path / "aside").rename(tmp_path / ".aside.replaced")
+        with start(tmp_path / "dead too", "dies") as dead:
+            assert dead.wait(60) == -signal.SIGKILL
+        assert {name.partition(".partial-")[0] for name in names(tmp_path)} == {".dead too", ".live", "aside"}
+        make_folder(tmp_path / "another", {}, writer("ours"))
+        assert {name.partition(".partial-")[0] for name in names(tmp_path)} == {".live", "another", "aside"}
+        live.communicate("go on\n", timeout=60)
+        assert live.returncode == 0
+    assert (tmp_path / "live" / "content").read_text() == "half"
+    assert (tmp_path / "aside" / "content").read_text() == "first"
+    assert names(tmp_path) == {"live", "another", "aside"}
+
+
+def test_sweeping_leaves_what_is_not_of_our_making(tmp_path: Path) -> None:
+    sweep(tmp_path / "nothing")
+    for name in (".git", ".x.partial", "x.partial-1", ".y.replaced-by"):
+        (tmp_path / name).mkdir()
+    (tmp_path / ".z.partial-1").write_text("a file that somebody just writes, without a lock")
+    before = names(tmp_path)
+    sweep(tmp_path)
+    assert names(tmp_path) == before
 
 
 def test_a_folder_without_a_stamp_is_not_taken_for_whole(tmp_path: Path) -> None:
