@@ -6,6 +6,7 @@ not the rows, the labels, the names or the number of the recordings that it will
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Self
@@ -15,6 +16,7 @@ import numpy.typing as npt
 
 from ser.feature_set import FeatureSet, Sample, row_labels
 from ser.frontend import Features, FrontEnd, Standardiser
+from ser.row_file import RowFile
 
 COPIED_BYTES = 64 << 20
 _ROWS_AT_ONCE = 256
@@ -27,10 +29,13 @@ class TrainingRows:
     Behind the rows of the recordings come those of the first virtual speaker, in the same order, then the second's.
 
     They are a copy of their own, apart from the test part, as long as they take at most `COPIED_BYTES`. Larger ones
-    stay where they are, memory-mapped and private to this object.
+    stay in their file and are read when they are wanted: nothing in memory leads to the others there.
     """
 
-    __slots__ = ("_index", "_rows", "_virtual")
+    __slots__ = ("_index", "_rows", "_virtual", "_voices")
+
+    _rows: Features | RowFile
+    _virtual: Features | RowFile | None
 
     def __init__(
         self,
@@ -45,17 +50,22 @@ class TrainingRows:
             index: int64, shape (n,), ascending: which of them.
             virtual: float32, shape (n_all, n_voices, n_features): the same by virtual speakers.
         """
-        voices = 0 if virtual is None else virtual.shape[1]
-        if 4 * len(index) * rows.shape[1] * (1 + voices) <= COPIED_BYTES:
-            rows = np.ascontiguousarray(rows[index])
-            virtual = None if virtual is None else np.ascontiguousarray(virtual[index])
-            index = np.arange(len(index))
-        self._rows, self._index, self._virtual = rows, index, virtual
+        self._voices = 0 if virtual is None else virtual.shape[1]
+        arrays = [rows] if virtual is None else [rows, virtual]
+        stays = 4 * len(index) * rows.shape[1] * (1 + self._voices) > COPIED_BYTES
+        if stays and all(isinstance(array.base, mmap.mmap) for array in arrays):
+            self._index = index
+            self._rows, *rest = [RowFile(array) for array in arrays if isinstance(array, np.memmap)]
+            self._virtual = rest[0] if rest else None
+        else:
+            self._index = np.arange(len(index))
+            self._rows = np.ascontiguousarray(rows[index])
+            self._virtual = None if virtual is None else virtual[index].reshape(-1, rows.shape[1])
 
     @property
     def copies(self) -> int:
         """How many rows each piece has: its own, and one a virtual speaker."""
-        return 1 if self._virtual is None else 1 + self._virtual.shape[1]
+        return 1 + self._voices
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -80,8 +90,10 @@ class TrainingRows:
         for number in np.unique(voice):
             chosen = np.flatnonzero(voice == number)
             ascending = chosen[np.argsort(wanted[chosen], kind="stable")]  # the disk is read forward
-            source = self._rows if number == 0 or self._virtual is None else self._virtual[:, number - 1]
-            read[ascending] = source[wanted[ascending]]
+            if number == 0 or self._virtual is None:
+                read[ascending] = self._rows[wanted[ascending]]
+            else:
+                read[ascending] = self._virtual[wanted[ascending] * self._voices + number - 1]
         return read
 
 

@@ -258,18 +258,22 @@ def by_the_pipeline(features: Path, folder: Path) -> Path:
     return folder / "model"
 
 
-@pytest.mark.parametrize("way", ["command", "pipeline"])
+@pytest.mark.parametrize(
+    ("way", "copied_bytes"), [("command", COPIED_BYTES), ("pipeline", COPIED_BYTES), ("pipeline", 0)]
+)
 def test_nothing_held_out_is_within_reach_of_a_training_s_fit(
     corpus: FeatureSet,
     corpus_zip: Path,
     features: Path,
     way: str,
+    copied_bytes: int,
     cheat: type[Cheat],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     (holdout,) = folds(corpus.samples, Protocol.HOLDOUT, random_state=42)
     looks_for(cheat, corpus, holdout, monkeypatch)
+    monkeypatch.setattr("ser.training_set.COPIED_BYTES", copied_bytes)  # of 0, rows stay in their file
     bundle = Bundle(by_the_command(corpus_zip, tmp_path) if way == "command" else by_the_pipeline(features, tmp_path))
     assert {"fit_on", "_write", "train", "make_folder", "watch"} <= set(cheat.looked_at)
     assert ("run" in cheat.looked_at) == (way == "command")
