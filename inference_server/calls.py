@@ -111,7 +111,7 @@ class Calls:
         metrics.IN_FLIGHT.labels(kind).inc()
         self._add(long, 1)
         try:
-            if self.stopping.is_set():
+            if long and self.stopping.is_set():  # a short one that is on its way is still answered
                 raise StoppingError("the server is stopping; try again")
             self.authorise(authorization)
             self._admit(long)

@@ -11,8 +11,10 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,8 @@ from ser.errors import DamagedError
 
 STAMP = "stamp.json"
 """The file in a folder of ours that says what the folder was made from."""
+_LEFTOVER = re.compile(r"\.(.+)\.(?:partial-[a-z0-9_]+|replaced)")
+_SECONDS_OF_A_FILE = 3600.0
 
 
 def fingerprint(value: object) -> str:
@@ -65,7 +69,7 @@ def exclusive(target: Path) -> Iterator[None]:
     The lock file lies beside the target, hidden, and stays: removing it would let two in.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    with filelock.FileLock(target.parent / f".{target.name}.lock"):
+    with filelock.FileLock(_lock_of(target)):
         yield
 
 
@@ -108,6 +112,7 @@ def make_folder(
     identity = fingerprint(made_from)
     with exclusive(target):
         recover(target)
+        sweep(target.parent)
         if not force and stamp_of(target) == identity:
             return False
         with partial(target) as temporary:
@@ -152,6 +157,35 @@ def recover(target: Path) -> None:
             aside.rename(target)
     for leftover in target.parent.glob(f"{_partial_prefix(target)}*"):
         remove(leftover)
+
+
+def sweep(folder: Path) -> None:
+    """Removes what killed processes left of any target in a folder. What somebody is writing just now stays.
+
+    A folder's lock says whether somebody is. Single files may be written without one, in moments: they count as left
+    once they are an hour old. What cannot be removed, or is gone already, is not the caller's concern.
+    """
+    for leftover in folder.glob(".*"):
+        found = _LEFTOVER.fullmatch(leftover.name)
+        if found is None:
+            continue
+        with contextlib.suppress(OSError, filelock.Timeout):
+            if leftover.is_dir():
+                with filelock.FileLock(_lock_of(folder / found[1]), timeout=0):
+                    recover(folder / found[1])
+            elif time.time() - leftover.stat().st_mtime > _SECONDS_OF_A_FILE:
+                remove(leftover)
+
+
+def sweep_below(root: Path) -> None:
+    """`sweep` in a folder and in all folders below it."""
+    for folder, names, _ in os.walk(root):
+        sweep(Path(folder))
+        names[:] = [name for name in names if not _LEFTOVER.fullmatch(name)]
+
+
+def _lock_of(target: Path) -> Path:
+    return target.parent / f".{target.name}.lock"
 
 
 def _partial_prefix(target: Path) -> str:
