@@ -62,10 +62,11 @@ async def _serve(order: Order) -> None:
         loop.add_signal_handler(number, stop.set)
     await grpc.start()
     await grpc_server.set_serving(healths, True)
+    # Its first beat comes before the first call can: a worker that has answered is known to have lived.
+    beating = asyncio.create_task(_beat(order.heartbeats, stop))
     serving = asyncio.create_task(http._serve([socket.socket(fileno=order.http_socket)]))
     while not http.started and not serving.done():
         await asyncio.sleep(0.005)
-    beating = asyncio.create_task(_beat(order.heartbeats, stop))
     refreshing = asyncio.create_task(service.refresh())
     stopped = asyncio.create_task(stop.wait())
     await asyncio.wait({stopped, serving}, return_when=asyncio.FIRST_COMPLETED)

@@ -24,9 +24,8 @@ WORKER_ENVIRONMENT = {
     "MALLOC_ARENA_MAX": "1",
 }
 _SECONDS_TO_START = 60.0
-_SHORTEST_LIFE_SECONDS = 1.0
 _SECONDS_TO_DIE = 0.05
-_LONGEST_TICK_SECONDS = 1.0
+_LONGEST_TICK_SECONDS = 0.25
 logger = logging.getLogger("ser.supervisor")
 
 
@@ -38,12 +37,8 @@ class _Worker:
     heartbeats: int
     silent: float = 0.0
     """For how many seconds nothing was heard of it, of those in which the supervisor itself ran."""
-    ready_since: float | None = None
-
-    @property
-    def lived(self) -> bool:
-        """Whether it took calls for a while."""
-        return self.ready_since is not None and time.monotonic() - self.ready_since > _SHORTEST_LIFE_SECONDS
+    ready: bool = False
+    """Whether it has ever taken calls."""
 
 
 @dataclass
@@ -72,7 +67,7 @@ class Workers:
     @property
     def ready(self) -> bool:
         """Whether all of them take calls."""
-        return all(place.worker is not None and place.worker.ready_since is not None for place in self._places)
+        return all(place.worker is not None and place.worker.ready for place in self._places)
 
     def tick(self, seconds: float) -> None:
         """Hears the heartbeats, for so many seconds or until something has happened; replaces whom it must."""
@@ -142,23 +137,20 @@ class Workers:
             self._replace(place, worker, "a worker died")
             return
         worker.silent = 0.0
-        if worker.ready_since is None:
-            worker.ready_since = time.monotonic()
+        worker.ready = True
+        place.again.worked()
 
     def _check(self, place: _Place, passed: float) -> None:
         worker = place.worker
         if worker is None:
             return
         worker.silent += passed
-        starts = worker.ready_since is None
-        if worker.silent > (_SECONDS_TO_START if starts else self._settings.worker_silence_seconds):
-            what = "does not come up" if starts else "gives no sign of life (SER_WORKER_SILENCE_SECONDS)"
+        if worker.silent > (self._settings.worker_silence_seconds if worker.ready else _SECONDS_TO_START):
+            what = "gives no sign of life (SER_WORKER_SILENCE_SECONDS)" if worker.ready else "does not come up"
             self._replace(place, worker, f"a worker {what}, it is killed")
-        elif worker.lived:
-            place.again.worked()
 
     def _replace(self, place: _Place, worker: _Worker, why: str) -> None:
-        """Gives a worker up; a new one comes at once if it lived, else after a while."""
+        """Gives a worker up. A new one comes at once if that one ever took calls, else after a while."""
         self._selector.unregister(worker.heartbeats)
         os.close(worker.heartbeats)
         with contextlib.suppress(subprocess.TimeoutExpired):  # its pipe is closed a moment before it has a status
@@ -169,10 +161,8 @@ class Workers:
         place.worker = None
         self.deaths += 1
         _forget_figures(worker.process.pid)
-        if worker.lived:
-            place.again.worked()
-        else:
-            place.again.failed(f"{why} soon after its start")
+        if not worker.ready:
+            place.again.failed(f"{why} before it took calls")
         if place.again.is_due:
             self._fill(place)
 
