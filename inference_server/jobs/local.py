@@ -7,7 +7,9 @@ import logging
 import os
 import signal
 import subprocess
+import tempfile
 from dataclasses import asdict
+from pathlib import Path
 
 from inference_server.jobs.store import Job, JobStore, error_record
 from inference_server.orders import order_file
@@ -27,7 +29,7 @@ class LocalBackend:
     def __init__(self, settings: Settings, store: JobStore) -> None:
         self._settings = settings
         self._store = store
-        self._temporary = settings.jobs_path.parent / "tmp"
+        self._temporary = Path(tempfile.gettempdir())
         sweep_scratch(self._temporary)
 
     def start(self, job: Job) -> ChildProcess:
@@ -46,7 +48,7 @@ class LocalBackend:
             process = subprocess.Popen(  # noqa: S603 - ours
                 child_command("inference_server.jobs.child"),
                 stdin=stdin,
-                env={**os.environ, "TMPDIR": str(temporary.resolve())},
+                env={**os.environ, "TMPDIR": str(temporary)},
             )
             logger.info("job has a process", extra={"job_id": job.job_id, "pid": process.pid})
             return ChildProcess(job, process, self._store, stack.pop_all())
