@@ -36,7 +36,13 @@ def upgrade(database: sqlite3.Connection) -> None:
         NewerQueueError: If the file is of a later version.
         sqlite3.Error: If it cannot be read or written; it is as before then.
     """
-    if _is_current(_version(database)):
+    stated = _stated(database)
+    if stated > VERSION:
+        raise NewerQueueError(
+            f"the queue of training jobs (SER_STATE_ROOT) was written by a later version of SER: expected schema "
+            f"{VERSION} or an earlier one, got {stated}; start that version, or restore a backup of the queue"
+        )
+    if stated == VERSION:
         return
     database.execute("BEGIN IMMEDIATE")
     try:
@@ -52,18 +58,12 @@ def upgrade(database: sqlite3.Connection) -> None:
         raise
 
 
-def _is_current(version: int) -> bool:
-    if version > VERSION:
-        raise NewerQueueError(
-            f"the queue of training jobs (SER_STATE_ROOT) was written by a later version of SER: expected schema "
-            f"{VERSION} or an earlier one, got {version}; start that version, or restore a backup of the queue"
-        )
-    return version == VERSION
+def _stated(database: sqlite3.Connection) -> int:
+    return int(database.execute("PRAGMA user_version").fetchone()[0])
 
 
 def _version(database: sqlite3.Connection) -> int:
-    stated = int(database.execute("PRAGMA user_version").fetchone()[0])
-    if stated:
+    if stated := _stated(database):
         return stated
     # The first two schemas did not say which they were.
     columns = {row[1] for row in database.execute("PRAGMA table_info(jobs)")}

@@ -123,7 +123,7 @@ def test_workers_and_jobs_wait_while_the_system_refuses_processes(home: Path) ->
         pid = server.process.pid
         usual = resource.prlimit(pid, resource.RLIMIT_NOFILE)
         # As many as it has open: not one more.
-        resource.prlimit(pid, resource.RLIMIT_NOFILE, (len(os.listdir(f"/proc/{pid}/fd")), usual[1]))
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir()), usual[1]))
         victim = min(workers(server))
         os.kill(victim, signal.SIGKILL)
         # Connections of the killed worker break; the other takes calls.
