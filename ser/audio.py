@@ -120,8 +120,6 @@ def decode(
         AudioError: If it is refused; the message starts with `name`.
         LimitError: If it is longer than `max_seconds`, or more than `max_samples`.
     """
-    if not data:
-        raise AudioError(f"{name}: expected a recording, got an empty file")
     header = wave_header(data, name=name)
     if header is not None and header.samples_at is not None:
         _check_header(header, name, max_seconds, max_samples)
@@ -147,9 +145,12 @@ def wave_header(data: bytes, *, name: str = "audio") -> Header | None:
         name: What to call the recording in errors.
 
     Raises:
-        AudioError: If a WAV of any kind is cut short, which libsndfile passes over, or does not come to its samples. A
-            length of 0 or 0xFFFFFFFF is how programs that write into a pipe say that they do not know it.
+        AudioError: If there is nothing; if a WAV of any kind is cut short, which libsndfile passes over; or if it does
+            not come to its samples. A length of 0 or 0xFFFFFFFF is how programs that write into a pipe say that they do
+            not know it.
     """
+    if not data:
+        raise AudioError(f"{name}: expected a recording, got an empty file")
     if data[:4] != b"RIFF" or data[8:12] != b"WAVE":
         return None
     position, pcm16 = 12, None
@@ -177,19 +178,20 @@ def wave_header(data: bytes, *, name: str = "audio") -> Header | None:
 
 
 def header_of(data: bytes, *, name: str = "audio") -> Header:
-    """What a recording says of itself; nothing is decoded, and nothing but the format is checked.
+    """What a recording says of itself; nothing is decoded.
 
     Args:
         data: The encoded bytes.
         name: What to call the recording in errors.
 
     Raises:
-        AudioError: If it is in no known format, or cut short.
+        AudioError: If it is in no known format, cut short, or of a rate that nobody records at.
     """
     header = wave_header(data, name=name)
     if header is None:
         with _opened(data, name) as source:
             header = _header(source)
+    _check_rate(header, name)
     return header
 
 
@@ -230,7 +232,7 @@ class _Sequential(soundfile.SoundFile):  # type: ignore[misc]  # it has no types
 def _opened(data: bytes, name: str) -> Iterator[soundfile.SoundFile]:
     expected = f"{name}: expected WAV, FLAC, OGG or MP3 that can be decoded"
     # libsndfile knows two dozen formats more, whose parsers nobody needs to meet a stranger's bytes.
-    if not data.startswith(_MAGIC) and not (data[0] == 0xFF and data[1:2] >= b"\xe0"):
+    if not data.startswith(_MAGIC) and not (data[:1] == b"\xff" and data[1:2] >= b"\xe0"):
         raise AudioError(f"{expected}; it begins with {data[:4]!r}")
     try:
         with _Sequential(io.BytesIO(data)) as source:
@@ -243,10 +245,14 @@ def _header(source: soundfile.SoundFile) -> Header:
     return Header(int(source.samplerate), int(source.channels), int(source.frames))
 
 
-def _check_header(header: Header, name: str, max_seconds: float, max_samples: int) -> None:
+def _check_rate(header: Header, name: str) -> None:
     if not LEAST_RATE_HZ <= header.rate_hz <= MOST_RATE_HZ:
         expected = f"a sampling rate of {LEAST_RATE_HZ} to {MOST_RATE_HZ} Hz"
         raise AudioError(f"{name}: expected {expected}, got {header.rate_hz} Hz")
+
+
+def _check_header(header: Header, name: str, max_seconds: float, max_samples: int) -> None:
+    _check_rate(header, name)
     if header.frames > max_seconds * header.rate_hz:
         raise LimitError(f"{name}: expected at most {max_seconds:g} s, got {header.seconds:.1f} s")
     if header.frames * header.channels > max_samples:

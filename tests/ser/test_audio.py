@@ -165,6 +165,12 @@ def test_a_header_tells_the_length_without_decoding(kind: str, subtype: str) -> 
     assert (header.rate_hz, header.channels, header.seconds) == (32_000, 1, pytest.approx(2, abs=0.1))
 
 
+@pytest.mark.parametrize("data", [b"", b"\xff", b"RIFF", b"OggS", b"fLaC", b"ID3", b"\xff\xfb", b"x"])
+def test_what_is_hardly_there_has_no_header(data: bytes) -> None:
+    with pytest.raises(AudioError, match="^clip: "):
+        audio.header_of(data, name="clip")
+
+
 def test_a_missing_file_is_not_found(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match=r"nowhere\.wav: no such file"):
         audio.read(tmp_path / "nowhere.wav")
