@@ -12,7 +12,6 @@ from pathlib import Path
 from inference_server.cost import Cost
 from ser.bundle import FILES, MANIFEST
 from ser.errors import DamagedError, NotFoundError, SerError
-from ser.files import is_being_replaced
 from ser.model_store import bundle_folder, find_bundle
 from ser.predictor import Predictor
 from ser.stores import is_address
@@ -86,9 +85,6 @@ class ModelStore:
             before = _identity(folder)
             try:
                 return self._read(place, model_id, find_bundle(place, model_id))
-            except NotFoundError:
-                if not patience or not is_being_replaced(folder):
-                    raise
             except (DamagedError, OSError):
                 # Deleted or replaced while it was read? Then what was read is of two models, or of none.
                 if not patience or _identity(folder) == before:

@@ -8,7 +8,7 @@ import re
 import shutil
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -217,13 +217,17 @@ def test_messages_of_grpc_are_counted_until_their_call_ends(adaptive: Bundle, tm
             stub.EnrollSpeaker, ser_pb2.EnrollSpeakerRequest(model_id=model_id, speaker="anna", clips=[audio])
         )
         with pytest.raises(grpc.RpcError, match="SER_MAX_BYTES_IN_FLIGHT") as failed:
-            while True:  # until the enrolment has come
-                stub.Predict(large)
+            _until_it_fails(lambda: stub.Predict(large))  # once the enrolment has come
         assert failed.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED  # type: ignore[attr-defined]
         assert stub.Predict(ser_pb2.PredictRequest(model_id=model_id, audio=wav(tone(1.0)))).prediction
         held.release()
         assert enrolling.result(60).enrolled_clips == 1
         assert stub.Predict(large).prediction
+
+
+def _until_it_fails(call: Callable[[], object]) -> None:
+    while True:
+        call()
 
 
 @pytest.mark.usefixtures("models")
