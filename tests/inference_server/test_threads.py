@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import pytest
 
@@ -17,7 +18,7 @@ SECONDS = 30.0
 
 
 def call(seconds: float = SECONDS) -> Call:
-    return Call("Predict", "http", "an id", time.monotonic() + seconds)
+    return replace(Call.of_server("Predict"), deadline=time.monotonic() + seconds)
 
 
 def run(work: Callable[[Threads], Awaitable[None]]) -> None:
