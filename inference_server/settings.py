@@ -83,6 +83,10 @@ class Settings(BaseSettings):
     """Largest message or body."""
     max_audio_seconds: Annotated[float, Field(gt=0)] = MAX_SECONDS
     """Longest recording."""
+    max_call_audio_seconds: Annotated[float, Field(gt=0)] = 2 * MAX_SECONDS
+    """Most sound in one call, its recordings together."""
+    max_bytes_in_flight: Annotated[int, Field(ge=1_024)] = 256 * MEGABYTE
+    """Most bytes of messages and bodies that are there at once, come whole or not, a worker."""
     max_clips: Annotated[int, Field(ge=1)] = 64
     """Most recordings in one call."""
     max_calls: Annotated[int, Field(ge=1)] = 64
@@ -144,6 +148,8 @@ class Settings(BaseSettings):
 
     @pydantic.model_validator(mode="after")
     def _safe(self) -> Self:
+        if self.max_bytes_in_flight < self.max_message_bytes:
+            raise ValueError("max_bytes_in_flight: expected at least max_message_bytes, for one message")
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ValueError("tls_cert and tls_key: expected both or neither")
         if self.tls_client_ca and not self.tls_cert:

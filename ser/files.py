@@ -16,17 +16,28 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
 import filelock
 
-from ser.errors import DamagedError
+from ser.errors import Code, DamagedError, SerError
 
 STAMP = "stamp.json"
 """The file in a folder of ours that says what the folder was made from."""
 _LEFTOVER = re.compile(r"\.(.+)\.(?:partial-[a-z0-9_]+|replaced)")
 _SECONDS_OF_A_FILE = 3600.0
+lock_seconds: ContextVar[float] = ContextVar("lock_seconds", default=-1.0)
+"""How long `exclusive` waits for its turn; less than 0 is for ever, as the steps of a pipeline wait for each other. A
+server's threads, whose callers do not wait for ever, set it."""
+
+
+class LockedError(SerError):
+    """Another process holds a lock for longer than is waited for it."""
+
+    code = Code.UNAVAILABLE
+    retry_after_seconds = 1
 
 
 def fingerprint(value: object) -> str:
@@ -67,10 +78,23 @@ def exclusive(target: Path) -> Iterator[None]:
     """Holds the lock of a target: of all processes that write it, one at a time is inside.
 
     The lock file lies beside the target, hidden, and stays: removing it would let two in.
+
+    Raises:
+        LockedError: If another process holds it for longer than `lock_seconds`.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    with filelock.FileLock(_lock_of(target)):
+    lock = filelock.FileLock(_lock_of(target))
+    try:
+        lock.acquire(timeout=lock_seconds.get())
+    except filelock.Timeout:
+        raise LockedError(
+            f"expected the lock of {target.name} within {lock_seconds.get():.3g} s, another process holds it: "
+            f"see who writes there, by its file {_lock_of(target).name}"
+        ) from None
+    try:
         yield
+    finally:
+        lock.release()
 
 
 @contextlib.contextmanager
@@ -145,6 +169,11 @@ def replace_folder(target: Path, whole: Path) -> None:
     target.rename(aside)
     whole.rename(target)
     remove(aside)
+
+
+def is_being_replaced(target: Path) -> bool:
+    """Whether a folder that is not there is between the two renames of `replace_folder`."""
+    return _aside(target).exists()
 
 
 def recover(target: Path) -> None:

@@ -118,14 +118,16 @@ class Gateway:
         method = getattr(self._service, route.rpc.name)
 
         async def unary() -> _Answer | None:
-            async with self._enter(route, scope, given) as call:
-                request = await read_request(route, variables, scope, receive, self._settings)
+            async with self._enter(route, scope, given, whole=False) as call:
+                request = await read_request(route, variables, scope, receive, self._settings, call)
+                self._calls.admit(call)
                 answer: _Answer = await _while_connected(lambda: self._answer(method, request, call), receive)
                 return answer
 
         async def events() -> None:
-            async with self._enter(route, scope, given) as call:
-                request = await read_request(route, variables, scope, receive, self._settings)
+            async with self._enter(route, scope, given, whole=False) as call:
+                request = await read_request(route, variables, scope, receive, self._settings, call)
+                self._calls.admit(call)
                 await _while_connected(lambda: _send_events(method(request, call), send, given), receive)
 
         if route.rpc.client_streaming:
@@ -142,7 +144,9 @@ class Gateway:
             return _Answer(message.data, message.content_type, headers={"content-security-policy": _PAGE_POLICY})
         return _Answer(json.dumps(to_json(message), ensure_ascii=False).encode())
 
-    def _enter(self, route: Route, scope: Scope, given: str) -> contextlib.AbstractAsyncContextManager[Call]:
+    def _enter(
+        self, route: Route, scope: Scope, given: str, *, whole: bool = True
+    ) -> contextlib.AbstractAsyncContextManager[Call]:
         headers = Headers(scope=scope)
         _refuse_other_sites(headers)
         return self._calls.enter(
@@ -152,6 +156,7 @@ class Gateway:
             authorization=headers.get("authorization"),
             seconds=_seconds(headers.get("x-request-timeout")),
             long=route.rpc.name in LONG,
+            whole=whole,
         )
 
     def _route(self, path: str, verb: str) -> tuple[Route, Mapping[str, str]]:
