@@ -39,7 +39,7 @@ def wait_for_process(server: Server, job_id: str) -> int:
 
 
 def wait_for(client: httpx.Client, job_id: str, *states: str) -> dict[str, Any]:
-    give_up = time.monotonic() + 120
+    give_up = time.monotonic() + 300
     while True:
         job: dict[str, Any] = client.get(f"/jobs/{job_id}").json()
         if job["state"] in states:
