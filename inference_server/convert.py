@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -118,12 +119,13 @@ def stream_response(window: Window, model: Bundle | None) -> ser_pb2.StreamPredi
 def identity(bundle: Bundle) -> ser_pb2.ModelIdentity:
     """Says which model answered."""
     manifest = bundle.manifest
-    return ser_pb2.ModelIdentity(
-        model_id=manifest.model_id,
-        model_type=manifest.model_type,
-        sha256=manifest.files[TFLITE],
-        created=_moment(manifest.created),
-    )
+    return _identity(manifest.model_id, manifest.model_type, manifest.files[TFLITE], manifest.created)
+
+
+@functools.lru_cache(maxsize=64)
+def _identity(model_id: str, model_type: str, sha256: str, created: str) -> ser_pb2.ModelIdentity:
+    """The same one each time: what it goes into copies it."""
+    return ser_pb2.ModelIdentity(model_id=model_id, model_type=model_type, sha256=sha256, created=_moment(created))
 
 
 def train_response(job: Job) -> ser_pb2.TrainResponse:

@@ -17,7 +17,7 @@ _DECODING_SECONDS = 2e-9
 """Of a sample of 16-bit PCM at the rate of the features, which is only converted and mixed down."""
 _FEW_CHANNELS = 2
 _LONGEST_PIECE_SECONDS = 10.0
-_ROUNDS = 3
+_ROUNDS = 5
 _PIECES = 4
 _FOLLOW = 0.1
 

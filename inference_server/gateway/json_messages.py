@@ -1,12 +1,10 @@
-"""Between JSON, query strings, forms and messages, by descriptors: every wrong field is named, all of them at once.
+"""From JSON, query strings and forms to messages, by descriptors: every wrong field is named, all of them at once.
 
-`google.protobuf.json_format` stops at the first and names it in its own words; it has the rest: Struct, Timestamp,
-and all that is answered.
+`google.protobuf.json_format` stops at the first and names it in its own words; it has the rest: Struct, Timestamp.
 """
 
 from __future__ import annotations
 
-import functools
 import json
 from collections.abc import Iterable, Mapping
 from typing import Any, NoReturn, TypeVar
@@ -81,39 +79,6 @@ def from_text(pairs: Iterable[tuple[str, str | bytes]], descriptor: Any) -> dict
     if violations:
         raise ConfigError(violations)
     return fields
-
-
-def to_json(message: Message) -> dict[str, Any]:
-    """A message as JSON has it, under the proto's names, with fields at their defaults; maps by their keys."""
-    content = json_format.MessageToDict(
-        message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
-    )
-    _sort_maps(content, message.DESCRIPTOR)
-    return content
-
-
-def _sort_maps(content: dict[str, Any], descriptor: Any) -> None:
-    """Protobuf's maps come in any order, another one each time: bad to read, and to compare."""
-    for field in _with_maps(descriptor):
-        value = content.get(field.name)
-        if value is None:
-            continue
-        if _is_map(field):
-            content[field.name] = dict(sorted(value.items()))
-        else:
-            for one in value if field.is_repeated else [value]:
-                _sort_maps(one, field.message_type)
-
-
-@functools.cache
-def _with_maps(descriptor: Any) -> tuple[Any, ...]:
-    """The fields of a message that are maps, or messages of this API, which may have some."""
-    return tuple(
-        field
-        for field in descriptor.fields
-        if field.message_type is not None
-        and (_is_map(field) or field.message_type.file.package == descriptor.file.package)
-    )
 
 
 def _no_constant(name: str) -> NoReturn:

@@ -87,7 +87,7 @@ async def _read_body(headers: Headers, receive: Receive, settings: Settings, cal
     if announced.isdigit() and int(announced) > limit:
         raise LimitError(f"expected a body of at most {limit} bytes (SER_MAX_MESSAGE_BYTES), got {announced}")
     parts, length = [], 0
-    async with call.arrival.coming():
+    async with call.arrival:
         while True:
             event = await receive()
             if event["type"] == "http.disconnect":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
@@ -13,7 +12,8 @@ from google.protobuf.message_factory import GetMessageClass
 
 from inference_server.calls import Call
 from inference_server.failures import to_status
-from inference_server.gateway.json_messages import parse_json, to_json, to_message
+from inference_server.gateway.json_messages import parse_json, to_message
+from inference_server.gateway.json_text import to_json_text
 from inference_server.gateway.requests import only_bytes_field
 from inference_server.gateway.routes import Route
 from ser.errors import SerError
@@ -44,11 +44,10 @@ async def serve_socket(
             async for answer in method(_requests(route, receive, gone, call), call):
                 if gone.is_set():
                     return
-                await send({"type": "websocket.send", "text": json.dumps(to_json(answer), ensure_ascii=False)})
+                await send({"type": "websocket.send", "text": to_json_text(answer)})
     except SerError as error:
         if not gone.is_set():
-            failure = {"error": to_json(to_status(error, given))}
-            await send({"type": "websocket.send", "text": json.dumps(failure, ensure_ascii=False)})
+            await send({"type": "websocket.send", "text": f'{{"error": {to_json_text(to_status(error, given))}}}'})
             await send({"type": "websocket.close", "code": _REFUSED, "reason": str(error)[:40]})
         return
     if not gone.is_set():

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from google.protobuf import json_format
 
-from inference_server.gateway.json_messages import from_text, parse_json, to_json, to_message
+from inference_server.gateway.json_messages import from_text, parse_json, to_message
 from ser.errors import ConfigError
 from ser_api.v1 import ser_pb2
 
@@ -116,18 +116,3 @@ def test_text_that_is_wrong_is_named(pairs: list[tuple[str, str | bytes]], field
     with pytest.raises(ConfigError) as error:
         from_text(pairs, ser_pb2.TrainRequest.DESCRIPTOR)
     assert [violation.field for violation in error.value.violations] == [field]
-
-
-def test_answers_have_the_proto_s_names_and_their_defaults() -> None:
-    answer = to_json(ser_pb2.TrainingJob(job_id="j", state=ser_pb2.TrainingJob.QUEUED))
-    assert answer == {"job_id": "j", "state": "QUEUED", "ahead": 0}
-
-
-def test_maps_come_in_the_order_of_their_keys_wherever_they_are() -> None:
-    probabilities = {f"label {number}": 0.1 for number in range(30, 9, -1)}
-    answer = ser_pb2.PredictResponse(
-        probabilities=probabilities, pieces=[ser_pb2.Piece(probabilities=probabilities)] * 2
-    )
-    found = to_json(answer)
-    for one in (found, *found["pieces"]):
-        assert list(one["probabilities"]) == sorted(probabilities)
