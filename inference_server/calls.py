@@ -130,7 +130,7 @@ class Calls:
         deadline = started + min(limit, math.inf if seconds is None else seconds)
         call = Call(rpc, protocol, request_id, deadline, self.bytes.arrival(), long)
         kind, code = "long" if long else "short", Code.INTERNAL.name
-        metrics.IN_FLIGHT.labels(kind).inc()
+        metrics.in_flight(kind).inc()
         try:
             if self.stopping.is_set():
                 raise StoppingError("the server is stopping; try again")
@@ -156,7 +156,7 @@ class Calls:
             call.ended = True
             call.arrival.forget()
             self._add(long, -call.admitted)
-            metrics.IN_FLIGHT.labels(kind).dec()
+            metrics.in_flight(kind).dec()
             self._tell(call, code, time.monotonic() - started)
 
     def admit(self, call: Call) -> None:
@@ -183,8 +183,9 @@ class Calls:
 
     @staticmethod
     def _tell(call: Call, code: str, seconds: float) -> None:
-        metrics.CALLS.labels(call.rpc, call.protocol, code).inc()
-        metrics.SECONDS.labels(call.rpc, call.protocol).observe(seconds)
+        number, times = metrics.ended(call.rpc, call.protocol, code)
+        number.inc()
+        times.observe(seconds)
         level = logging.ERROR if code in ("INTERNAL", "DATA_LOSS") else logging.INFO
         if logger.isEnabledFor(level):
             extra = {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
@@ -18,6 +20,20 @@ SECONDS = Histogram(
 IN_FLIGHT = Gauge("ser_calls_in_flight", "Calls under way.", ["kind"], multiprocess_mode="livesum")
 MODELS = Gauge("ser_models_loaded", "Models in memory, in all workers.", multiprocess_mode="livesum")
 AUDIO_SECONDS = Counter("ser_audio_seconds", "Seconds of sound that were predicted.")
+
+
+@functools.cache
+def in_flight(kind: str) -> Gauge:
+    """Calls under way, long or short."""
+    return IN_FLIGHT.labels(kind)
+
+
+@functools.cache
+def ended(rpc: str, protocol: str, code: str) -> tuple[Counter, Histogram]:
+    """Calls of a kind that have ended, and how long they took; there are some hundreds of kinds at most."""
+    return CALLS.labels(rpc, protocol, code), SECONDS.labels(rpc, protocol)
+
+
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 

@@ -9,14 +9,15 @@ from __future__ import annotations
 import base64
 import functools
 import json
-import math
 from collections.abc import Callable, Mapping
 from json.encoder import encode_basestring
+from math import isfinite
 from typing import Any
 
 from google.protobuf import json_format
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
 
 _Text = Callable[[Any], str]
 
@@ -29,8 +30,10 @@ def to_json_text(message: Message) -> str:
 @functools.cache
 def _of_message(descriptor: Any) -> _Text:
     """How messages of a kind are written."""
+    if descriptor.full_name == "google.protobuf.Timestamp":
+        return lambda moment: _timestamp(moment.seconds, moment.nanos)
     if descriptor.file.package.startswith("google."):
-        return _of_protobuf  # Struct, Timestamp, Any: those have rules of their own
+        return _of_protobuf  # Struct, Any: those have rules of their own
     fields = [(field.name, f'"{field.name}": ', _of_field(field), field.has_presence) for field in descriptor.fields]
 
     def text(message: Message) -> str:
@@ -57,6 +60,17 @@ def _of_field(field: Any) -> _Text:
 
 def _of_map(key: _Text, write: _Text) -> _Text:
     # Protobuf's maps come in any order, another one each time: bad to read, and to compare.
+    if write is _real:
+
+        def text(values: Mapping[Any, float]) -> str:
+            # Probabilities, which are most of what is answered: without a call for each.
+            items = [
+                f"{key(name)}: {value!r}" if isfinite(value := values[name]) else f"{key(name)}: {_real(value)}"
+                for name in sorted(values)
+            ]
+            return "{" + ", ".join(items) + "}"
+
+        return text
     return lambda values: "{" + ", ".join([f"{key(name)}: {write(values[name])}" for name in sorted(values)]) + "}"
 
 
@@ -67,8 +81,9 @@ def _of_key(field: Any) -> _Text:
 
 def _of_one(field: Any) -> _Text:
     if field.message_type is not None:
+        kind = field.message_type
         # Looked up when it is written: a message may hold another of its own kind.
-        return lambda message: _of_message(field.message_type)(message)
+        return lambda message: _of_message(kind)(message)
     if field.enum_type is not None:
         names: Mapping[int, str] = {
             number: f'"{value.name}"' for number, value in field.enum_type.values_by_number.items()
@@ -78,13 +93,18 @@ def _of_one(field: Any) -> _Text:
 
 
 def _real(value: float) -> str:
-    if math.isfinite(value):
+    if isfinite(value):
         return repr(value)
     return '"NaN"' if value != value else '"Infinity"' if value > 0 else '"-Infinity"'
 
 
 def _quoted(value: int) -> str:
     return f'"{value}"'  # JavaScript's numbers have 53 bits
+
+
+@functools.lru_cache(maxsize=256)
+def _timestamp(seconds: int, nanos: int) -> str:
+    return f'"{Timestamp(seconds=seconds, nanos=nanos).ToJsonString()}"'
 
 
 def _of_protobuf(message: Message) -> str:

@@ -51,8 +51,9 @@ async def read_request(
     """
     descriptor: Any = route.rpc.input_type
     fields: dict[str, Any] = dict(variables)
-    query = urllib.parse.parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
-    _merge(fields, from_text(query, descriptor))
+    if scope["query_string"]:
+        query = urllib.parse.parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        _merge(fields, from_text(query, descriptor))
     if route.takes_body:
         headers = Headers(scope=scope)
         body = await _read_body(headers, receive, settings, call)
