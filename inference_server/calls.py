@@ -12,7 +12,6 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Self
 
 from inference_server import metrics
 from inference_server.bytes_in_flight import Arrival, BytesInFlight
@@ -46,6 +45,8 @@ class Call:
     """Until when an answer is of use, as `time.monotonic`."""
     arrival: Arrival
     """Its request's bytes."""
+    threads: Threads
+    """Where it computes."""
     long: bool = False
     """Whether it stays open: a training, a stream."""
     ended: bool = False
@@ -56,11 +57,6 @@ class Call:
     """Sound that it has brought so far."""
     facts: dict[str, object] = field(default_factory=dict)
     """What else to log."""
-
-    @classmethod
-    def of_server(cls, rpc: str) -> Self:
-        """What the server does of its own accord, without a deadline."""
-        return cls(rpc, "", "", math.inf, BytesInFlight(0, 0).arrival())
 
     def check(self) -> None:
         """Ends work that nobody waits for.
@@ -128,7 +124,7 @@ class Calls:
         started = time.monotonic()
         limit = math.inf if long else self._settings.max_call_seconds
         deadline = started + min(limit, math.inf if seconds is None else seconds)
-        call = Call(rpc, protocol, request_id, deadline, self.bytes.arrival(), long)
+        call = Call(rpc, protocol, request_id, deadline, self.bytes.arrival(), self.threads, long)
         kind, code = "long" if long else "short", Code.INTERNAL.name
         metrics.in_flight(kind).inc()
         try:
@@ -158,6 +154,10 @@ class Calls:
             self._add(long, -call.admitted)
             metrics.in_flight(kind).dec()
             self._tell(call, code, time.monotonic() - started)
+
+    def of_server(self, rpc: str) -> Call:
+        """What the server does of its own accord, without a deadline."""
+        return Call(rpc, "", "", math.inf, self.bytes.arrival(), self.threads)
 
     def admit(self, call: Call) -> None:
         """Counts a call that has come whole. One that is on its way holds no place: its bytes are what is counted.

@@ -8,10 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from google.protobuf import json_format
-from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
-from google.protobuf.unknown_fields import UnknownFieldSet
 
 from inference_server.failures import STATUSES, JobFailedError
 from inference_server.jobs.store import Job
@@ -22,25 +20,6 @@ from ser.features import About
 from ser.predictor import Piece, Prediction
 from ser.streaming import Window
 from ser_api.v1 import ser_pb2
-
-
-def unknown_fields(message: Message) -> list[FieldViolation]:
-    """The fields of a binary message that the API does not have, by number."""
-    name = message.DESCRIPTOR.name
-    found = [
-        FieldViolation(f"#{unknown.field_number}", f"unknown field; {name} has no field of this number")
-        for unknown in UnknownFieldSet(message)  # type: ignore[attr-defined]  # the stubs lack __iter__
-    ]
-    for field in message.DESCRIPTOR.fields:
-        if field.message_type is None or field.message_type.file.package != "ser.v1":
-            continue
-        if field.message_type.GetOptions().map_entry:
-            continue
-        value = getattr(message, field.name)
-        children = value if field.is_repeated else [value] if message.HasField(field.name) else []
-        for child in children:
-            found += [FieldViolation(f"{field.name}.{one.field}", one.description) for one in unknown_fields(child)]
-    return found
 
 
 def train_fields(request: ser_pb2.TrainRequest) -> dict[str, Any]:

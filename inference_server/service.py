@@ -232,7 +232,7 @@ class SpeechEmotionRecognition:
         while is_address(self._model_root):
             await asyncio.sleep(self._settings.refresh_seconds)
             with contextlib.suppress(HeldUpError):  # next time
-                await self._threads.files(self._models.refresh, Call.of_server("refresh"), "the object store")
+                await self._threads.files(self._models.refresh, self._calls.of_server("refresh"), "the object store")
 
     def close(self) -> None:
         """Ends the threads."""

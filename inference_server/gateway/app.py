@@ -32,6 +32,8 @@ from ser.errors import ForbiddenError, NotFoundError, SerError
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
+_LARGE_BYTES = 32 << 10
+"""Answers that are larger are written in a thread; this takes a millisecond or two."""
 _SECONDS_UNWATCHED = 0.005
 _SECONDS_BETWEEN_SIGNS_OF_LIFE = 15.0
 _PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; connect-src 'self'"
@@ -143,7 +145,9 @@ class Gateway:
         message = await method(request, call)
         if isinstance(message, httpbody_pb2.HttpBody):
             return _Answer(message.data, message.content_type, headers={"content-security-policy": _PAGE_POLICY})
-        return _Answer(to_json_text(message).encode())
+        if message.ByteSize() <= _LARGE_BYTES:
+            return _Answer(to_json_text(message).encode())
+        return _Answer(await call.threads.compute(lambda: to_json_text(message).encode(), call))
 
     def _enter(
         self, route: Route, scope: Scope, given: str, *, whole: bool = True

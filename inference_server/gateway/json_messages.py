@@ -14,18 +14,29 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
 from inference_server.gateway.scalars import WrongValueError, of_text, scalar, shown
-from ser.errors import ConfigError, FieldViolation
+from inference_server.wire import MAX_VIOLATIONS
+from ser.errors import ConfigError, FieldViolation, LimitError
 
 MessageT = TypeVar("MessageT", bound=Message)
+MAX_VALUES = 10_000
+"""Most values of a body of JSON; a call of 64 clips has 500."""
 _MAX_DEPTH = 32
 
 
+def num_values(body: bytes) -> int:
+    """At most how many values JSON holds, but for its strings' commas and brackets; base64 has none of them."""
+    return sum(body.count(mark) for mark in b",[{:")
+
+
 def parse_json(body: bytes) -> Any:
-    """JSON as the standard has it: no NaN, no infinity.
+    """JSON as the standard has it: no NaN, no infinity; of some thousand values.
 
     Raises:
         ConfigError: If it is something else.
+        LimitError: If there are more.
     """
+    if num_values(body) > MAX_VALUES:
+        raise LimitError(f"expected JSON of at most {MAX_VALUES} values, more came")
     try:
         return json.loads(body, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
@@ -48,7 +59,7 @@ def to_message(value: Any, message: MessageT) -> MessageT:
     filler = _Filler()
     filler.fill(value, message, "", 0)
     if filler.violations:
-        raise ConfigError(filler.violations)
+        raise ConfigError(filler.violations[:MAX_VIOLATIONS])
     return message
 
 
@@ -77,7 +88,7 @@ def from_text(pairs: Iterable[tuple[str, str | bytes]], descriptor: Any) -> dict
             else:
                 fields[name] = read
     if violations:
-        raise ConfigError(violations)
+        raise ConfigError(violations[:MAX_VIOLATIONS])
     return fields
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import Any
 
 from google.protobuf.message import Message
@@ -21,6 +22,8 @@ from ser.errors import SerError
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 _NORMAL, _REFUSED = 1000, 1008
+_FEW_CHARACTERS = 16 << 10
+"""Longer messages are read in a thread."""
 
 
 async def serve_socket(
@@ -58,6 +61,10 @@ async def _requests(route: Route, receive: Receive, gone: asyncio.Event, call: C
     descriptor: Any = route.rpc.input_type
     make = GetMessageClass(descriptor)
     field = only_bytes_field(descriptor)
+
+    def of_json(text: str) -> Message:
+        return to_message(parse_json(text.encode()), make())
+
     while True:
         event = await receive()
         if event["type"] == "websocket.disconnect":
@@ -68,7 +75,9 @@ async def _requests(route: Route, receive: Receive, gone: asyncio.Event, call: C
         call.arrival.add(len(data or text or ""))
         if data is not None and field is not None:
             yield make(**{field: data})
+        elif text and len(text) <= _FEW_CHARACTERS:
+            yield of_json(text)
         elif text:
-            yield to_message(parse_json(text.encode()), make())
+            yield await call.threads.compute(partial(of_json, text), call)
         else:
             return
