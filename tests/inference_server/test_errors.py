@@ -242,9 +242,7 @@ def test_errors_are_json_whatever_was_sent(server: Server) -> None:
             client.post("/predict", content=b"{"),
             client.post("/predict", content=b"[" * 9_000),
             client.post("/predict", content=b"[" * 100_000),
-            client.post(
-                "/predict", content=b"a=&" * 2_000, headers={"content-type": "application/x-www-form-urlencoded"}
-            ),
+            client.post("/predict", content=b"a=&" * 2_000, headers={"content-type": form}),
             client.post("/predict", content=b'{"model_id": NaN}'),
             client.post("/predict", content=b"\xff\xfe", headers={"content-type": "application/json"}),
             client.post("/predict", content=b"x", headers={"content-type": "text/plain"}),
