@@ -128,7 +128,7 @@ class Calls:
         kind, code = "long" if long else "short", Code.INTERNAL.name
         metrics.in_flight(kind).inc()
         try:
-            if self.stopping.is_set():
+            if long and self.stopping.is_set():  # a short one that is on its way is still answered
                 raise StoppingError("the server is stopping; try again")
             self.authorise(authorization)
             if whole:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
+import logging
+from collections.abc import Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from inference_server.jobs.store import JobStore
+from inference_server.jobs.queue import JobQueue
+from inference_server.jobs.store import State
+from ser.errors import SerError
 
 CALLS = Counter("ser_calls", "Calls that have ended.", ["rpc", "protocol", "code"])
 SECONDS = Histogram(
@@ -35,22 +40,33 @@ def ended(rpc: str, protocol: str, code: str) -> tuple[Counter, Histogram]:
 
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+logger = logging.getLogger("ser.metrics")
 
 
 class _Jobs(Collector):
-    def __init__(self, store: JobStore) -> None:
-        self._store = store
+    def __init__(self, counts: Mapping[State, int]) -> None:
+        self._counts = counts
 
     def collect(self) -> list[GaugeMetricFamily]:
         family = GaugeMetricFamily("ser_jobs", "Training jobs of each state; QUEUED is the queue.", labels=["state"])
-        for state, count in self._store.counts().items():
+        for state, count in self._counts.items():
             family.add_metric([state.value], count)
         return [family]
 
 
-def exposition(store: JobStore) -> bytes:
-    """The figures of all workers, in Prometheus's text format."""
+async def exposition(jobs: JobQueue) -> bytes:
+    """The figures of all workers, in Prometheus's text format; without those of the queue if it cannot be read."""
+    try:
+        counts = await jobs.counts()
+    except SerError as error:
+        logger.warning("metrics lack ser_jobs: %s", error)
+        counts = {}
+    return await asyncio.to_thread(_exposition, counts)
+
+
+def _exposition(counts: Mapping[State, int]) -> bytes:
     registry = CollectorRegistry()
     multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    registry.register(_Jobs(store))
+    if counts:
+        registry.register(_Jobs(counts))
     return generate_latest(registry)

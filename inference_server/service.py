@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
+import time
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from typing import Protocol
@@ -15,7 +16,9 @@ from inference_server import convert, metrics, models
 from inference_server.calls import Call, Calls
 from inference_server.cost import LOOP_SECONDS
 from inference_server.failures import CancelledJobError, HeldUpError, StoppingError
-from inference_server.jobs.store import Job, JobStore, State
+from inference_server.jobs.errors import QueueError
+from inference_server.jobs.queue import JobQueue
+from inference_server.jobs.store import Job, State
 from inference_server.listing import summaries
 from inference_server.models import ServedModel
 from inference_server.paths import resolve_inside
@@ -36,6 +39,7 @@ from ser.streaming import StreamConfig, StreamingPredictor, Window
 from ser_api.v1 import ser_pb2
 
 _SECONDS_BETWEEN_LOOKS = 0.2
+_SECONDS_WITHOUT_QUEUE = 30.0
 _FEW_BYTES = 256 << 10
 """Of samples in a message: to copy so many takes no time that counts."""
 
@@ -50,7 +54,7 @@ class _OfModel(Protocol):
 class SpeechEmotionRecognition:
     """The service of proto/ser/v1/ser.proto; a method an RPC, under its name."""
 
-    def __init__(self, settings: Settings, calls: Calls, jobs: JobStore) -> None:
+    def __init__(self, settings: Settings, calls: Calls, jobs: JobQueue) -> None:
         self._settings = settings
         self._calls = calls
         self._jobs = jobs
@@ -61,14 +65,14 @@ class SpeechEmotionRecognition:
 
     async def Train(self, request: ser_pb2.TrainRequest, call: Call) -> ser_pb2.TrainResponse:  # noqa: N802
         """See the proto."""
-        job = await self._submit(request, call)
+        job = await self._submit(request, call, keep=request.detach)
         call.facts["job_id"] = job.job_id
         try:
             async for state in self._follow(job.job_id):
                 job = state
         except asyncio.CancelledError:
             if not request.detach:
-                self._jobs.cancel(job.job_id)
+                self._jobs.abandon(job.job_id)
             raise
         if job.state is State.CANCELLED:
             raise CancelledJobError(f"training job {job.job_id} was cancelled")
@@ -76,13 +80,13 @@ class SpeechEmotionRecognition:
 
     async def StartTraining(self, request: ser_pb2.TrainRequest, call: Call) -> ser_pb2.TrainingJob:  # noqa: N802
         """See the proto."""
-        job = await self._submit(request, call)
+        job = await self._submit(request, call, keep=True)
         call.facts["job_id"] = job.job_id
         return convert.training_job(job)
 
     async def GetTrainingJob(self, request: ser_pb2.GetTrainingJobRequest, call: Call) -> ser_pb2.TrainingJob:  # noqa: ARG002, N802
         """See the proto."""
-        return convert.training_job(self._jobs.get(_given(request.job_id, "job_id")))
+        return convert.training_job(await self._jobs.get(_given(request.job_id, "job_id")))
 
     async def ListTrainingJobs(  # noqa: N802
         self,
@@ -93,7 +97,7 @@ class SpeechEmotionRecognition:
         size, token = _page_size(request), request.page_token
         if token and not (token.isascii() and token.isdigit() and len(token) < 19):
             raise _wrong("page_token", f"expected the next_page_token of an answer, got {token[:100]!r}")
-        jobs = self._jobs.newest(size + 1, before=int(token) if token else None)
+        jobs = await self._jobs.newest(size + 1, before=int(token) if token else None)
         page = jobs[:size]
         return ser_pb2.ListTrainingJobsResponse(
             jobs=[convert.training_job(job) for job in page],
@@ -102,7 +106,7 @@ class SpeechEmotionRecognition:
 
     async def CancelTrainingJob(self, request: ser_pb2.CancelTrainingJobRequest, call: Call) -> ser_pb2.TrainingJob:  # noqa: ARG002, N802
         """See the proto."""
-        return convert.training_job(self._jobs.cancel(_given(request.job_id, "job_id")))
+        return convert.training_job(await self._jobs.cancel(_given(request.job_id, "job_id")))
 
     async def WatchTrainingJob(  # noqa: N802
         self,
@@ -238,7 +242,7 @@ class SpeechEmotionRecognition:
         """Ends the threads."""
         self._threads.close()
 
-    async def _submit(self, message: ser_pb2.TrainRequest, call: Call) -> Job:
+    async def _submit(self, message: ser_pb2.TrainRequest, call: Call, *, keep: bool) -> Job:
         settings = self._settings
         request = parse(TrainRequest, convert.train_fields(message))
         source = open_source(request.remote_url, settings.access)
@@ -252,13 +256,13 @@ class SpeechEmotionRecognition:
         }
         await self._threads.files(source.check, call, "remote_url")
         content = {**request.model_dump(mode="json", by_alias=True), **folders}
-        return self._jobs.add(content, max_queued=settings.max_queued_jobs)
+        return await self._jobs.add(content, max_queued=settings.max_queued_jobs, keep=keep)
 
     async def _follow(self, job_id: str) -> AsyncIterator[Job]:
         """A job as it stands, then at each change, until its end."""
         seen: tuple[int, int] | None = None
         while True:
-            job = self._jobs.get(job_id)
+            job = await self._look_at(job_id)
             if (job.revision, job.ahead) != seen:
                 seen = job.revision, job.ahead
                 yield job
@@ -268,6 +272,17 @@ class SpeechEmotionRecognition:
                 await asyncio.wait_for(self._calls.stopping.wait(), _SECONDS_BETWEEN_LOOKS)
             if self._calls.stopping.is_set():
                 raise StoppingError(f"the server is stopping; training job {job_id} goes on when it is back")
+
+    async def _look_at(self, job_id: str) -> Job:
+        """A job; while the queue cannot be read, whoever follows the job waits for it for a while."""
+        give_up = time.monotonic() + _SECONDS_WITHOUT_QUEUE
+        while True:
+            try:
+                return await self._jobs.get(job_id)
+            except QueueError:
+                if time.monotonic() > give_up or self._calls.stopping.is_set():
+                    raise
+                await asyncio.sleep(_SECONDS_BETWEEN_LOOKS)
 
     async def _until_stop(
         self, requests: AsyncIterator[ser_pb2.StreamPredictRequest]

@@ -49,6 +49,8 @@ class Settings(BaseSettings):
     """Port of gRPC; 0 takes a free one."""
     workers: Annotated[int, Field(ge=1, le=256)] = Field(default_factory=available_cores)
     """Serving processes on the shared ports; by default one a core."""
+    worker_silence_seconds: Annotated[float, Field(ge=1)] = 10.0
+    """A worker whose event loop gives no sign of life for so long is killed and replaced."""
 
     data_root: str = "data"
     """Folder that every data_path lies in, or its address in an object store."""
@@ -101,6 +103,8 @@ class Settings(BaseSettings):
     """Most training jobs that wait."""
     max_training_seconds: Annotated[float, Field(gt=0)] = 24 * 3600.0
     """Longest that a training may run."""
+    job_retention_days: Annotated[float, Field(gt=0)] = 30.0
+    """Days that a training job which is over stays in the queue's table."""
     training_slots: Annotated[int, Field(ge=0)] = 1
     """Training jobs that run at once; 0 leaves them to a ser-trainer over the same folders."""
     training_backend: Literal["local", "kubeflow"] = "local"

@@ -25,7 +25,7 @@ from inference_server.gateway.requests import GoneError, read_request
 from inference_server.gateway.routes import Route, routes
 from inference_server.gateway.sockets import serve_socket
 from inference_server.grpc_server import LONG, REQUEST_ID
-from inference_server.jobs.store import JobStore
+from inference_server.jobs.queue import JobQueue
 from inference_server.settings import Settings
 from ser.errors import ForbiddenError, NotFoundError, SerError
 
@@ -62,7 +62,7 @@ class Gateway:
     """HTTP and WebSocket for a service."""
 
     def __init__(
-        self, descriptor: ServiceDescriptor, service: object, calls: Calls, jobs: JobStore, settings: Settings
+        self, descriptor: ServiceDescriptor, service: object, calls: Calls, jobs: JobQueue, settings: Settings
     ) -> None:
         self._service = service
         self._calls = calls
@@ -85,13 +85,13 @@ class Gateway:
             await self._socket(scope, receive, send, given)
         elif scope["type"] == "http":
             try:
-                answer = self._own(scope) or await self._rpc(scope, receive, send, given)
+                answer = await self._own(scope) or await self._rpc(scope, receive, send, given)
             except SerError as error:
                 answer = _failure(error, given)
             if answer is not None:
                 await _respond(send, answer, given)
 
-    def _own(self, scope: Scope) -> _Answer | None:
+    async def _own(self, scope: Scope) -> _Answer | None:
         """The answers that are no RPC's."""
         path, verb = scope["path"], scope["method"]
         if path not in ("/", "/healthz", "/readyz", "/metrics", "/openapi.json"):
@@ -106,7 +106,7 @@ class Gateway:
                 return _Answer(b'{"status": "stopping"}', status=503) if stopping else _Answer(b'{"status": "ready"}')
             case "/metrics":
                 self._calls.authorise(Headers(scope=scope).get("authorization"))
-                return _Answer(metrics.exposition(self._jobs), metrics.CONTENT_TYPE)
+                return _Answer(await metrics.exposition(self._jobs), metrics.CONTENT_TYPE)
             case "/openapi.json":
                 return _Answer(self._openapi)
         return _Answer(

@@ -9,7 +9,7 @@ import shutil
 import socket
 import struct
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -118,27 +118,19 @@ def test_a_model_whose_lock_is_held_holds_up_no_other_and_is_told_by_name(
         with filelock.FileLock(models / ".other.lock"):
             headers = {"x-request-timeout": "20"}
             stuck = [pool.submit(client.delete, "/models/other", headers=headers) for _ in range(8)]
-            told = [call.result(60) for call in _first(stuck, 4)]  # half of the threads wait, others are told
-            assert {answer.status_code for answer in told} == {503}
-            assert "model other already" in told[0].json()["message"]
-            assert told[0].headers["retry-after"] == "1"
-            assert {one["model_id"] for one in client.get("/models").json()["models"]} == {model_id}
-            assert predict(client, model_id, clip).status_code == 200
-            answer = client.delete("/models/other", headers={"x-request-timeout": "0.001"})
-            assert answer.status_code in (503, 504)
-            assert [call.done() for call in stuck].count(False) == 4
+            for _ in range(5):
+                assert {one["model_id"] for one in client.get("/models").json()["models"]} == {model_id}
+                assert predict(client, model_id, clip).status_code == 200
+                answer = client.delete("/models/other", headers={"x-request-timeout": "0.1"})
+                assert answer.status_code in (503, 504)
+                assert "other" in answer.json()["message"]
+            assert not any(call.done() for call in stuck)
             waited = [call.result(60) for call in stuck]
-        locked = [answer for answer in waited if "within" in answer.json()["message"]]
-        assert {answer.status_code for answer in locked} == {503}
+        assert {answer.status_code for answer in waited} <= {503, 504}
+        locked = [answer for answer in waited if answer.status_code == 503]
         assert ".other.lock" in locked[0].json()["message"]
+        assert locked[0].headers["retry-after"] == "1"
         assert client.delete("/models/other").status_code == 200  # once the lock is free
-
-
-def _first(calls: list[Future[httpx.Response]], number: int) -> list[Future[httpx.Response]]:
-    while True:
-        done = [call for call in calls if call.done()]
-        if len(done) >= number:
-            return done[:number]
 
 
 def test_a_manifest_that_cannot_be_read_holds_up_nothing(models: Path, model_id: str, tmp_path: Path) -> None:

@@ -90,17 +90,40 @@ def test_a_deadline_passes_and_says_what_was_waited_for(calls: Calls, door: thre
     run(test)
 
 
+def test_more_calls_for_one_thing_than_there_are_threads_all_get_their_turn(calls: Calls) -> None:
+    running, most = 0, 0
+    lock = threading.Lock()
+    together = threading.Barrier(FILE_THREADS // 2)
+
+    def read() -> int:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        together.wait(LONG)
+        with lock:
+            running -= 1
+        return 1
+
+    async def test() -> None:
+        reading = [calls.threads.files(read, call_of(calls), "X") for _ in range(4 * FILE_THREADS)]
+        assert sum(await asyncio.gather(*reading)) == 4 * FILE_THREADS
+
+    run(test)
+    assert most == FILE_THREADS // 2  # the others are free for other things
+
+
 def test_one_thing_holds_half_of_the_threads_and_all_of_them_refuse(
     calls: Calls, door: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def test() -> None:
         half = range(FILE_THREADS // 2)
         held = [await begun(calls.threads.files(door.wait, call_of(calls), "X")) for _ in half]
-        with pytest.raises(HeldUpError, match="4 calls wait for the files of X already"):
-            await calls.threads.files(lambda: None, call_of(calls), "X")
+        with pytest.raises(DeadlineError, match="its turn at the files of X"):
+            await calls.threads.files(lambda: None, call_of(calls, 0.05), "X")
         assert await calls.threads.files(lambda: 1, call_of(calls), "Y") == 1  # there are others
         held += [await begun(calls.threads.files(door.wait, call_of(calls), f"Z{number}")) for number in half]
-        with pytest.raises(DeadlineError):
+        with pytest.raises(DeadlineError, match="the files of Y"):
             await calls.threads.files(lambda: None, call_of(calls, 0.05), "Y")  # none is held up for long yet
         monkeypatch.setattr(threads, "HELD_UP_SECONDS", 0.01)
         with pytest.raises(HeldUpError, match="all 8 threads that read files are held up: X for 0 s"):
