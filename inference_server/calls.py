@@ -28,6 +28,7 @@ from inference_server.threads import Threads
 from ser.errors import Code, SerError
 
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
+_MESSAGES_IN_FLIGHT = 8
 logger = logging.getLogger("ser.calls")
 
 
@@ -76,7 +77,8 @@ class Calls:
         self._tokens = settings.tokens
         self._short = self._long = 0
         self.threads = Threads()
-        self.bytes = BytesInFlight(settings.max_bytes_in_flight, settings.max_body_seconds)
+        most_bytes = settings.max_bytes_in_flight or _MESSAGES_IN_FLIGHT * settings.max_message_bytes
+        self.bytes = BytesInFlight(most_bytes, settings.max_body_seconds)
         self.stopping = asyncio.Event()
         """Set when the server is to stop; calls that wait for something end then."""
 

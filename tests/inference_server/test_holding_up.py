@@ -18,6 +18,7 @@ import grpc
 import httpx
 import pytest
 
+from inference_server.settings import Settings
 from ser.bundle import Bundle
 from ser_api.v1 import ser_pb2
 from tests.inference_server.harness import Server, serve
@@ -190,6 +191,12 @@ def test_bytes_on_their_way_are_bounded_and_the_first_of_them_give_way(model_id:
             with dripping(server, b"\0" * 700_000, most):
                 pass
         assert predict(client, model_id, clip).status_code == 200
+
+
+def test_one_message_must_have_room() -> None:
+    assert Settings(max_message_bytes=2_048, max_bytes_in_flight=2_048).max_bytes_in_flight == 2_048
+    with pytest.raises(ValueError, match="max_bytes_in_flight: expected at least max_message_bytes"):
+        Settings(max_message_bytes=2_048, max_bytes_in_flight=2_047)
 
 
 def test_messages_of_grpc_are_counted_until_their_call_ends(adaptive: Bundle, tmp_path: Path) -> None:
