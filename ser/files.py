@@ -19,15 +19,13 @@ from typing import Any
 
 import filelock
 
-from ser.errors import DamagedError
+from ser.stamps import STAMP as STAMP
+from ser.stamps import Stamp, read_stamp
+from ser.stored_file import read_file, storage_errors
+from ser.strict_json import fingerprint as fingerprint
+from ser.strict_json import parse_json
 
-STAMP = "stamp.json"
-"""The file in a folder of ours that says what the folder was made from."""
-
-
-def fingerprint(value: object) -> str:
-    """64 hexadecimal digits that identify a JSON-serialisable value, whatever the order of its keys."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, allow_nan=False).encode()).hexdigest()
+LARGEST_JSON_BYTES = 1 << 30
 
 
 def sha256(path: Path) -> str:
@@ -48,14 +46,9 @@ def read_json(path: Path) -> Any:
     """The value of a JSON file that SER wrote.
 
     Raises:
-        DamagedError: If it is missing or no JSON.
+        DamagedError: If it is missing, no regular file, or not JSON as `ser.strict_json.parse_json` takes it.
     """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DamagedError(f"{path} is missing") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise DamagedError(f"{path} is not the JSON that was written there: {error}") from None
+    return parse_json(read_file(path, at_most=LARGEST_JSON_BYTES), str(path))
 
 
 @contextlib.contextmanager
@@ -64,9 +57,14 @@ def exclusive(target: Path) -> Iterator[None]:
 
     The lock file lies beside the target, hidden, and stays: removing it would let two in.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with filelock.FileLock(target.parent / f".{target.name}.lock"):
+    lock = filelock.FileLock(target.parent / f".{target.name}.lock")
+    with storage_errors(f"the lock of {target.name}"):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    try:
         yield
+    finally:
+        lock.release()
 
 
 @contextlib.contextmanager
@@ -91,7 +89,12 @@ def remove(path: Path) -> None:
 
 
 def make_folder(
-    target: Path, made_from: Mapping[str, Any], write: Callable[[Path], None], *, force: bool = False
+    target: Path,
+    made_from: Mapping[str, Any],
+    write: Callable[[Path], None],
+    *,
+    force: bool = False,
+    digests: bool = True,
 ) -> bool:
     """Makes a folder whole, unless it already is what it should be.
 
@@ -101,9 +104,13 @@ def make_folder(
             folder whose stamp says the same is left alone.
         write: Called with an empty folder to fill. When it raises, the target is as it was.
         force: Make it again even though it is there.
+        digests: Keep the SHA-256 of each file in the stamp, for whoever reads it back (`ser.stamps`).
 
     Returns:
         Whether anything was written.
+
+    Raises:
+        DamagedError: If the folder that is there has a stamp that was altered, and `force` is not set.
     """
     identity = fingerprint(made_from)
     with exclusive(target):
@@ -113,18 +120,20 @@ def make_folder(
         with partial(target) as temporary:
             temporary.mkdir()
             write(temporary)
-            write_json(temporary / STAMP, {"fingerprint": identity, "made_from": made_from})
+            stamp = Stamp.of(temporary, made_from, digests=digests)
+            write_json(temporary / STAMP, {**stamp.model_dump(), "digest": stamp.digest})
             replace_folder(target, temporary)
     return True
 
 
 def stamp_of(folder: Path) -> str | None:
-    """The fingerprint of what a folder was made from; None if SER did not make it whole."""
-    path = folder / STAMP
-    if not path.is_file():
-        return None
-    stamp = read_json(path)
-    return str(stamp["fingerprint"]) if isinstance(stamp, dict) and "fingerprint" in stamp else None
+    """The fingerprint of what a folder was made from; None if SER did not make it whole.
+
+    Raises:
+        DamagedError: If the stamp was altered.
+    """
+    stamp = read_stamp(folder)
+    return stamp.fingerprint if stamp else None
 
 
 def replace_folder(target: Path, whole: Path) -> None:
