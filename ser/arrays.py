@@ -102,7 +102,7 @@ def check_arrays(arrays: Mapping[str, Array], schema: Mapping[str, Expected], wh
     Raises:
         DamagedError: If one is missing, comes besides, or is something else.
     """
-    if missing := sorted(schema.keys() - arrays.keys()):
+    if missing := [name for name in schema if name not in arrays]:
         raise DamagedError(f"{where} lacks {missing[0]!r}")
     if strange := sorted(arrays.keys() - schema.keys()):
         raise DamagedError(f"{where} has {strange[0][:100]!r}, which is not part of it")
