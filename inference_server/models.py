@@ -6,8 +6,8 @@ import logging
 import os
 from collections import OrderedDict
 
-from ser.bundle import FILES, MANIFEST, Manifest
-from ser.errors import DamagedError, NotFoundError, SerError
+from ser.errors import DamagedError, NotFoundError, SerError, StorageError
+from ser.manifest import FILES, MANIFEST, Manifest
 from ser.model_store import find_bundle, list_models, load_manifest
 from ser.predictor import Predictor
 from ser.stores import is_address
@@ -55,8 +55,10 @@ class ModelStore:
         key, folder = (place, model_id), find_bundle(place, model_id)
         try:
             signature = _signature(str(folder))
-        except FileNotFoundError as error:
-            raise DamagedError(f"{os.path.basename(error.filename)} of model {model_id} is missing") from None  # noqa: PTH119
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise DamagedError(f"{model_id}/{os.path.basename(error.filename)} is missing") from None  # noqa: PTH119
+        except OSError as error:
+            raise StorageError(model_id, error) from error
         predictor = Predictor(place, model_id, refresh_seconds=self._refresh_seconds)
         bundle = predictor.bundle
         bundle.frontend, bundle.standardiser, bundle.model, bundle.adaptation  # noqa: B018 - reads them
@@ -80,14 +82,14 @@ class ModelStore:
 
 
 def manifests(place: str) -> list[Manifest]:
-    """The manifests of a place's models, sorted by id; those that are damaged are logged and left out."""
+    """The manifests of a place's models, sorted by id; those that cannot be read are logged and left out."""
     found = []
     for model_id in list_models(place):
         try:
             found.append(load_manifest(place, model_id))
         except NotFoundError:  # deleted meanwhile
             continue
-        except DamagedError as error:
+        except (DamagedError, StorageError) as error:
             logger.warning("model left out of the list: %s", error, extra={"model_id": model_id})
     return found
 

@@ -21,8 +21,8 @@ from ser.bundle import Bundle
 from ser.config import parse
 from ser.corpus_set import is_corpora_file
 from ser.enrolment import check_speaker
-from ser.errors import ConfigError, FieldViolation, NotFoundError, SerError
-from ser.model_store import delete_bundle, find_bundle
+from ser.errors import ConfigError, FieldViolation, SerError
+from ser.model_store import delete_bundle, load_report
 from ser.predictor import Predictor
 from ser.request import TrainRequest
 from ser.sources import open_source
@@ -195,10 +195,8 @@ class SpeechEmotionRecognition:
     async def GetReport(self, request: ser_pb2.GetReportRequest, call: Call) -> httpbody_pb2.HttpBody:  # noqa: ARG002, N802
         """See the proto."""
         place, model_id = self._model_place(request.model_save_path), _given(request.model_id, "model_id")
-        page = await self._in_thread(lambda: find_bundle(place, model_id)) / "report" / "report.html"
-        if not page.is_file():
-            raise NotFoundError(f"model_id: model {request.model_id} was not evaluated, it has no report")
-        return httpbody_pb2.HttpBody(content_type="text/html; charset=utf-8", data=page.read_bytes())
+        page = await self._in_thread(lambda: load_report(place, model_id))
+        return httpbody_pb2.HttpBody(content_type="text/html; charset=utf-8", data=page)
 
     async def refresh(self) -> None:
         """Compares the open models with their object store, again and again; returns at once where there is none."""

@@ -19,11 +19,9 @@ from typing import Any
 
 import filelock
 
-from ser.stamps import STAMP as STAMP
-from ser.stamps import Stamp, read_stamp
+from ser.stamps import STAMP, Stamp, read_stamp
 from ser.stored_file import read_file, storage_errors
-from ser.strict_json import fingerprint as fingerprint
-from ser.strict_json import parse_json
+from ser.strict_json import fingerprint, parse_json
 
 LARGEST_JSON_BYTES = 1 << 30
 

@@ -14,7 +14,7 @@ _U16, _I32, _U32 = struct.Struct("<H"), struct.Struct("<i"), struct.Struct("<I")
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table; its fields go by their number in the schema, from 0. Every method raises ValueError of a wrong offset."""
+    """A table; its fields go by their number in the schema, from 0. Methods raise ValueError of a wrong offset."""
 
     content: bytes
     start: int

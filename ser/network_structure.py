@@ -22,10 +22,23 @@ _BYTES = {0: 4, 1: 2, 2: 4, 3: 1, 4: 8, 6: 1, 7: 2, 9: 1, 10: 8, 12: 8, 15: 4, 1
 _LAST_OPERATION = 161
 """RIGHT_SHIFT; those behind it are of StableHLO."""
 _REFUSED = {
-    **{10: "HASHTABLE_LOOKUP", 31: "CALL", 32: "CUSTOM", 51: "DELEGATE", 118: "IF", 119: "WHILE", 129: "CALL_ONCE"},
-    **{136: "HASHTABLE", 137: "HASHTABLE_FIND", 138: "HASHTABLE_IMPORT", 139: "HASHTABLE_SIZE"},
-    **{142: "VAR_HANDLE", 143: "READ_VARIABLE", 144: "ASSIGN_VARIABLE"},
-    **{146: "RANDOM_STANDARD_NORMAL", 148: "RANDOM_UNIFORM", 149: "MULTINOMIAL"},
+    10: "HASHTABLE_LOOKUP",
+    31: "CALL",
+    32: "CUSTOM",
+    51: "DELEGATE",
+    118: "IF",
+    119: "WHILE",
+    129: "CALL_ONCE",
+    136: "HASHTABLE",
+    137: "HASHTABLE_FIND",
+    138: "HASHTABLE_IMPORT",
+    139: "HASHTABLE_SIZE",
+    142: "VAR_HANDLE",
+    143: "READ_VARIABLE",
+    144: "ASSIGN_VARIABLE",
+    146: "RANDOM_STANDARD_NORMAL",
+    148: "RANDOM_UNIFORM",
+    149: "MULTINOMIAL",
 }
 """Operations that are not LiteRT's own, use other graphs, keep something between calls, or answer by chance."""
 _VECTORS_OF_OPTIONS = {3: ((1, 4), (2, 4)), 8: ((5, 4),), 17: ((0, 4),), 30: ((0, 4),), 115: ((0, 4),)}

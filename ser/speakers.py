@@ -144,10 +144,7 @@ class SpeakerAdaptation:
     def save(self, path: Path) -> None:
         """Writes it to an .npz file."""
         names = sorted(self.known)
-        columns = {
-            key: np.stack([self.known[name].arrays()[key] for name in names])
-            for key in _COLUMNS
-        }
+        columns = {key: np.stack([self.known[name].arrays()[key] for name in names]) for key in _COLUMNS}
         save_arrays(
             path,
             {

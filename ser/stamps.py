@@ -20,7 +20,7 @@ from ser.strict_json import fingerprint, parse_json
 
 STAMP = "stamp.json"
 """The file in a folder of ours that says what the folder was made from."""
-_LARGEST_STAMP_BYTES = 64 << 20
+LARGEST_STAMP_BYTES = 64 << 20
 _LARGEST_FILE_BYTES = 1 << 44
 
 
@@ -82,7 +82,7 @@ class Stamp(pydantic.BaseModel):
         return stamp
 
     def check(self, folder: StoredFolder, name: str) -> None:
-        """Holds a file against the digest that was written with it. A file that did not change is hashed once a process.
+        """Holds a file against the digest that was written with it; once a process, unless it changes.
 
         Raises:
             DamagedError: If it is missing, altered, or not of those that were written.
@@ -90,16 +90,19 @@ class Stamp(pydantic.BaseModel):
         if _digest(folder, name, _state(folder, name)) != self.files.get(name):
             raise altered(folder.where(name))
 
-    def read(self, folder: StoredFolder, name: str, *, at_most: int) -> bytes:
-        """A file that was written into the folder, held against its digest: what is hashed is what comes back.
+    def verify(self, name: str, content: bytes, where: str) -> None:
+        """Holds the content of a file against the digest that was written with it.
+
+        Args:
+            name: The file's name in the folder.
+            content: All of it.
+            where: What to call it in an error.
 
         Raises:
-            DamagedError: If it is missing, altered, larger than `at_most` bytes, or not of those that were written.
+            DamagedError: If it was altered, or is not of those that were written.
         """
-        content = folder.read(name, at_most=at_most)
         if hashlib.sha256(content).hexdigest() != self.files.get(name):
-            raise altered(folder.where(name))
-        return content
+            raise altered(where)
 
 
 def read_stamp(folder: StoredFolder | Path) -> Stamp | None:
@@ -111,7 +114,7 @@ def read_stamp(folder: StoredFolder | Path) -> Stamp | None:
     stored = folder if isinstance(folder, StoredFolder) else StoredFolder(folder, str(folder))
     if not (stored.path / STAMP).exists():
         return None
-    return Stamp.parse(stored.read(STAMP, at_most=_LARGEST_STAMP_BYTES), stored.where(STAMP))
+    return Stamp.parse(stored.read(STAMP, at_most=LARGEST_STAMP_BYTES), stored.where(STAMP))
 
 
 def check_folder(folder: StoredFolder | Path) -> Stamp:

@@ -1,4 +1,4 @@
-"""Files of folders that are data: whoever wrote them, reading one neither hangs, nor leaves the folder, nor fills memory.
+"""Files of folders that are data: whoever wrote one, reading it does not hang, leave its folder, or fill memory.
 
 A file is opened once: regular, no link, of a stated size at most. What is hashed is what is read, through one
 descriptor, so that nobody can put another file in its place between the two.
@@ -21,7 +21,12 @@ from ser.errors import DamagedError, StorageError
 # Without O_NONBLOCK, opening a FIFO waits for somebody who writes.
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _FOLDER = os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC
+_BLOCK_BYTES = 1 << 20
 _NOT_A_FILE = {errno.ELOOP, errno.ENOTDIR, errno.ENXIO, errno.ENODEV}
+
+
+class MissingError(DamagedError):
+    """A file of SER's own making is not there."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +56,11 @@ class StoredFolder:
 
     def sha256(self, name: str, *, at_most: int) -> str:
         """The SHA-256 of a file's content, 64 hexadecimal digits. Raises as `read`."""
+        digest = hashlib.sha256()
         with self._open(name, at_most) as (file, _):
-            return hashlib.file_digest(file, "sha256").hexdigest()
+            while block := file.read(_BLOCK_BYTES):
+                digest.update(block)
+        return digest.hexdigest()
 
     def where(self, name: str) -> str:
         """What to call a file in errors."""
@@ -123,7 +131,7 @@ def _named(where: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        raise DamagedError(f"{where} is missing") from None
+        raise MissingError(f"{where} is missing") from None
     except OSError as error:
         if error.errno in _NOT_A_FILE:
             raise _no_file(where) from None
@@ -138,7 +146,7 @@ def _opened(descriptor: int, where: str, at_most: int) -> BinaryIO:
     if state.st_size > at_most:
         os.close(descriptor)
         raise _too_large(where, at_most)
-    return open(descriptor, "rb")  # noqa: PTH123 - of a descriptor
+    return open(descriptor, "rb")
 
 
 def _no_file(where: str) -> DamagedError:

@@ -1,4 +1,4 @@
-"""JSON that SER wrote, or that says so: read strictly, because whoever can write a folder can write other things there."""
+"""JSON that SER wrote, or that says so: read strictly, because strangers can write other things into a folder."""
 
 from __future__ import annotations
 

@@ -7,9 +7,10 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from ser.bundle import Bundle, Manifest
+from ser.bundle import Bundle
 from ser.cli.options import DEFAULT_MODEL_SAVE_PATH, AsJson, ModelSavePath, print_json, print_table
 from ser.errors import DamagedError
+from ser.manifest import Manifest
 from ser.model_store import find_bundle, list_models, load_manifest
 
 
