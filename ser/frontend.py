@@ -239,13 +239,17 @@ class FrontEnd:
         """
         try:
             checked = parse(FrontEndSettings, settings)
-            own: dict[str, dict[str, npt.NDArray[Any]]] = {name: {} for name in checked.methods}
+            types = {name: EXTRACTORS.get(name) for name in checked.methods}
+            own: dict[str, dict[str, npt.NDArray[Any]]] = {name: {} for name in types}
             for key, array in arrays.items():
                 name, _, of_extractor = key.partition("/")
                 if name not in own:
                     raise DamagedError(f"{key[:100]!r} belongs to no method")
                 own[name][of_extractor] = array
-            extractors = {name: _extractor(name, checked.methods[name], own[name], where) for name in own}
+            extractors = {
+                name: _extractor(of_type, checked.methods[name], own[name], f"{where}: {name}")
+                for name, of_type in types.items()
+            }
             return cls(checked.piece_samples, normalize=checked.normalize, extractors=extractors)
         except (SerError, *_MISFITS) as error:
             raise DamagedError(f"{where} does not fit its settings: {error}") from error
@@ -291,11 +295,10 @@ def unpack_frontend(content: bytes, settings: Mapping[str, Any], where: str) -> 
 
 
 def _extractor(
-    name: str, config: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]], where: str
+    of_type: type[FeatureExtractor[Any]], config: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]], where: str
 ) -> FeatureExtractor[Any]:
-    found = EXTRACTORS.get(name)
-    checked = parse(found.Config, config)
-    schema = found.array_schema(checked)
+    checked = parse(of_type.Config, config)
+    schema = of_type.array_schema(checked)
     if schema is not None:
-        check_arrays(arrays, schema, f"{where}: {name}")
-    return found(checked, arrays)
+        check_arrays(arrays, schema, where)
+    return of_type(checked, arrays)
