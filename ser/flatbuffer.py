@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
+_LONGEST_STRING = 1 << 16
 _U16, _I32, _U32 = struct.Struct("<H"), struct.Struct("<i"), struct.Struct("<I")
 
 
@@ -91,10 +92,11 @@ class Table:
         return [Table.at(self.content, self._follow(start + 4 * index)) for index in range(count)]
 
     def check_string(self, number: int) -> None:
-        """Follows a string, which ends with a zero byte."""
+        """Follows a string: UTF-8, with a zero byte behind it."""
         start, count = self.vector(number, 1)
-        if start and self.content[start + count : start + count + 1] != b"\0":
+        if count > _LONGEST_STRING or (start and self.content[start + count : start + count + 1] != b"\0"):
             raise ValueError("a string has no end")
+        self.content[start : start + count].decode()
 
     def _follow(self, place: int) -> int:
         return place + int(_read(_U32, self.content, place))

@@ -36,9 +36,9 @@ class LiteRTModel:
         try:
             check_network(content)
             self._interpreter = Interpreter(model_content=content, num_threads=1)
+            (entry,), (end,) = self._interpreter.get_input_details(), self._interpreter.get_output_details()
         except (ValueError, RuntimeError) as error:
             raise DamagedError(f"{where} is not a LiteRT model: {error}") from error
-        (entry,), (end,) = self._interpreter.get_input_details(), self._interpreter.get_output_details()
         self._input, self._output = entry["index"], end["index"]
         self.num_features, self.num_classes = int(entry["shape"][1]), int(end["shape"][1])
         self._batch = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 from ser.bundle import Bundle
 from ser.enrolment import delete_speakers, keep_speakers_of
 from ser.errors import ConfigError, DamagedError, FieldViolation, NotFoundError
-from ser.files import exclusive, make_folder, partial, recover, remove, replace_folder
+from ser.files import exclusive, is_being_replaced, make_folder, partial, recover, remove, replace_folder
 from ser.manifest import MANIFEST, MODEL_ID, REPORT, Manifest
 from ser.stamps import LARGEST_STAMP_BYTES, STAMP, Stamp, check_folder, read_stamp
 from ser.stored_file import StoredFolder, storage_errors
@@ -24,6 +25,8 @@ Place = str | os.PathLike[str]
 LARGEST_REPORT_BYTES = 64 << 20
 _REPORT_PAGE = "report.html"
 _RECEIPTS = ".runs"
+_LOOKS, _SECONDS_BETWEEN_LOOKS = 50, 0.01
+"""How often a model is looked for that is between the two renames of its replacement; a killed process leaves it so."""
 _READS = 3
 """How often a model is read that does not fit its manifest, because somebody may just be writing it."""
 
@@ -41,7 +44,7 @@ def find_bundle(model_save_path: Place, model_id: str) -> Path:
     if is_address(model_save_path):
         if not _bring_up_to_date(_store(model_save_path, model_id), folder):
             raise _not_found(model_save_path, model_id)
-    elif not folder.is_dir():
+    elif not _is_there(folder):
         raise _not_found(model_save_path, model_id)
     return folder
 
@@ -274,6 +277,17 @@ def _copy_files(source: Path, target: Path, names: tuple[str, ...]) -> None:
 def _check_id(manifest: Manifest, model_id: str, where: str) -> None:
     if manifest.model_id != model_id:
         raise DamagedError(f"{where} is the manifest of another model, {manifest.model_id}")
+
+
+def _is_there(folder: Path) -> bool:
+    """Whether a model is there; one that is just being replaced is, a moment later."""
+    for _ in range(_LOOKS):
+        if folder.is_dir():
+            return True
+        if not is_being_replaced(folder):
+            return folder.is_dir()
+        time.sleep(_SECONDS_BETWEEN_LOOKS)
+    return False
 
 
 def _store(model_save_path: Place, model_id: str) -> Store:
