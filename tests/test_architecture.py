@@ -19,6 +19,13 @@ ALLOWED = {
     "ser_client": {"ser_client", "ser_api", "ser"},
     "inference_server": {"inference_server", "ser_api", "ser"},
 }
+LOOPS_THAT_END = {
+    ("tests/deadlines.py", "time.monotonic() < deadline"),
+    ("tests/inference_server/test_streaming.py", "not done"),  # a stream's requests, until the call is cancelled
+    ("tests/ser/steps/test_guard.py", "pending"),
+    ("tests/ser/steps/test_guard.py", "frame is not None and Path(frame.f_code.co_filename).is_relative_to(PACKAGE)"),
+}
+"""What `while` asks, where it waits for nobody; what waits has a deadline (tests/deadlines.py)."""
 FORBIDDEN_IN_SER = {
     "kfp",
     "grpc",
@@ -43,7 +50,9 @@ def imported(path: Path) -> set[str]:
 
 
 def sources(package: str) -> list[Path]:
-    return sorted((ROOT / package).rglob("*.py"))
+    found = sorted((ROOT / package).rglob("*.py"))
+    assert found, f"there is nothing in {package}"
+    return found
 
 
 @pytest.mark.parametrize("package", sorted(ALLOWED))
@@ -96,3 +105,13 @@ def test_every_extractor_model_type_and_corpus_is_one_file() -> None:
     for registry in (CORPORA, EXTRACTORS, MODEL_TYPES):
         modules = [registry.get(name).__module__ for name in registry.names()]
         assert len(modules) == len(set(modules)) > 0
+
+
+def test_no_test_waits_for_ever() -> None:
+    loops = {
+        (str(path.relative_to(ROOT)), ast.unparse(node.test))
+        for path in sources("tests")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.While)
+    }
+    assert loops <= LOOPS_THAT_END, "a loop that waits has an end: for _ in tries()"

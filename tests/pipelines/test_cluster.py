@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from kfp.pipeline_spec import pipeline_spec_pb2
 
 from pipelines import compiling
 from pipelines.cluster import ClusterSettings, read_cluster_settings
+from pipelines.run_log import recording
 from ser.config import parse
 from ser.errors import ConfigError, NotFoundError
 
@@ -124,7 +126,7 @@ def test_a_run_in_parts_makes_the_same_model(corpus_zip: Path, tmp_path: Path) -
     for parts in (1, 2):
         local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(tmp_path / "runs"))
         settings = parse(ClusterSettings, {"feature_parts": parts, "download_retries": {"count": 0}})
-        with warnings.catch_warnings():
+        with recording(tmp_path / "runs" / "log", sys.stderr), warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="You may be attemping to run a task", category=RuntimeWarning)
             warnings.filterwarnings(
                 "ignore", message=".* have no effect in the current local runner", category=UserWarning
