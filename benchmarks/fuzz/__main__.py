@@ -19,6 +19,7 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -42,7 +43,7 @@ def main() -> None:
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[name] = "1"
     logging.disable(logging.WARNING)
-    around = _Around(ensure_models(arguments.state))
+    around = _Around(*ensure_models(arguments.state))
     if arguments.replay:
         name, _, index = arguments.replay.partition(":")
         with around.of(name) as parser:
@@ -85,15 +86,14 @@ def _arguments() -> argparse.Namespace:
 class _Around:
     """Makes parsers, each with a folder of its own."""
 
-    def __init__(self, models: Path) -> None:
-        self._models = models
+    def __init__(self, plain: Path, adaptive: Path) -> None:
+        self._models = plain, adaptive
 
     @contextlib.contextmanager
-    def of(self, name: str):  # type: ignore[no-untyped-def]
+    def of(self, name: str) -> Iterator[Parser]:
         """A parser, whose folder is removed in the end."""
         with tempfile.TemporaryDirectory(prefix="ser-fuzz-", dir=_MEMORY if _MEMORY.is_dir() else None) as folder:
-            parser: Parser = ALL[name](Surroundings(Path(folder), self._models))
-            yield parser
+            yield ALL[name](Surroundings(Path(folder), *self._models))
 
 
 if __name__ == "__main__":

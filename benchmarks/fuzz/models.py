@@ -1,46 +1,55 @@
-"""The models that inputs are made from, trained by a process of its own: this one stays without TensorFlow.
-
-python -m benchmarks.fuzz.models FOLDER
-"""
+"""The models that inputs are made from, trained by a process of its own: this one stays without TensorFlow."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
-PLAIN = ("KerasClassifier", {"epochs": 2}, {"MFCC": {"num_cepstral": 4}, "SpeakerAndGenderAndTextType": {}})
-ADAPTIVE = ("FunctionalsClassifier", {}, {"Functionals": {}})
-"""One that adapts to speakers."""
+from ser.bundle import Manifest
+from ser.errors import NotFoundError
+
+_PLAIN: dict[str, Any] = {"MFCC": {"num_cepstral": 4}, "SpeakerAndGenderAndTextType": {}}
+_ADAPTIVE: dict[str, Any] = {"Functionals": {}}
 _CLIPS = 70
 
 
-def ensure_models(folder: Path) -> Path:
-    """Trains them into a folder, unless they are there; under a minute.
+def ensure_models(folder: Path) -> tuple[Path, Path]:
+    """Finds a model and one that adapts to speakers in a folder; trains those that are missing, in half a minute.
+
+    Returns:
+        Their folders, in this order.
 
     Raises:
         subprocess.CalledProcessError: If a training fails; its words are on standard error.
     """
-    if len(list(folder.glob("models/*/manifest.json"))) < len((PLAIN, ADAPTIVE)):
+    if _of(folder, adapts=False) is None or _of(folder, adapts=True) is None:
         subprocess.run([sys.executable, "-m", "benchmarks.fuzz.models", str(folder)], check=True)
-    return folder / "models"
-
-
-def model_of(models: Path, model_type: str) -> Path:
-    """The folder of the model of a type."""
-    return next(path for path in sorted(models.iterdir()) if path.name.startswith(model_type))
+    plain, adaptive = _of(folder, adapts=False), _of(folder, adapts=True)
+    if plain is None or adaptive is None:
+        raise NotFoundError(f"{folder}: expected a model that adapts to speakers and one that does not")
+    return plain, adaptive
 
 
 def main() -> None:
-    """Trains each."""
+    """Trains both."""
     from ser.dataset import Dataset
     from ser.trainer import Trainer
 
     folder = Path(sys.argv[1])
-    for model_type, config, methods in (PLAIN, ADAPTIVE):
+    for model_type, config, methods in (
+        ("KerasClassifier", {"epochs": 2}, _PLAIN),
+        ("FunctionalsClassifier", {}, _ADAPTIVE),
+    ):
         dataset = Dataset(folder / "data", f"embedded:?clips={_CLIPS}")
         dataset.load("min")
         Trainer(model_type, config).train(dataset.feature_extract(methods), folder / "models")
+
+
+def _of(folder: Path, *, adapts: bool) -> Path | None:
+    paths = sorted(folder.glob("models/[!.]*/manifest.json"))
+    return next((path.parent for path in paths if Manifest.load(path.parent).adapts is adapts), None)
 
 
 if __name__ == "__main__":

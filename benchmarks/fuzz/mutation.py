@@ -76,8 +76,9 @@ def _set_number(rng: random.Random, data: bytearray, _: Sequence[bytes]) -> None
         data[at : at + width] = number(rng, width).to_bytes(width, rng.choice(("little", "big")))
 
 
-def _change_length(rng: random.Random, data: bytearray, _: Sequence[bytes]) -> None:
+def _change_length(rng: random.Random, data: bytearray, seeds: Sequence[bytes]) -> None:
     """Something that may be a length, because it is a number no greater than the whole, becomes another."""
+    del seeds
     code, width = rng.choice((("<I", 4), (">I", 4), ("<H", 2), (">H", 2)))
     for _ in range(8):
         at = position(rng, data, width)

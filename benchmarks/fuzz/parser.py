@@ -28,8 +28,10 @@ class Surroundings:
 
     scratch: Path
     """A folder of this run's own, in memory where the machine has such."""
-    models: Path
-    """Folder of the models that inputs are made from; see `benchmarks.fuzz.models`."""
+    plain: Path
+    """The folder of a model, from whose files inputs are made."""
+    adaptive: Path
+    """The folder of one that adapts to speakers."""
 
 
 Prepare = Callable[[Surroundings], Parser]

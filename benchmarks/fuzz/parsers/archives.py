@@ -54,7 +54,7 @@ def archive(around: Surroundings) -> Parser:
         expect(not any(found.is_symlink() for found in files), "no links")
         expect(len(files) == len(members), f"a file a member, got {len(files)} of {len(members)}")
         declared, got = sum(m.file_size for m in members), sum(found.stat().st_size for found in files)
-        expect(declared == got, f"{declared} bytes as declared, got {got}")
+        expect(declared == got, f"as many bytes as declared, got {got} of {declared}")
         around_it = {found.name for found in around.scratch.iterdir()}
         expect(around_it <= {path.name, folder.name}, f"nothing beside the folder, got {around_it}")
 

@@ -9,7 +9,6 @@ import struct
 import numpy as np
 import soundfile
 
-from benchmarks.fuzz.models import PLAIN, model_of
 from benchmarks.fuzz.mutation import mutate
 from benchmarks.fuzz.parser import Parser, Surroundings, expect
 from ser.audio import SAMPLE_RATE_HZ, decode
@@ -47,7 +46,7 @@ def pcm(around: Surroundings) -> Parser:
     from ser.predictor import Predictor
     from ser.streaming import StreamConfig, StreamingPredictor
 
-    folder = model_of(around.models, PLAIN[0])
+    folder = around.plain
     predictor = Predictor(folder.parent, folder.name)
     names = [name for name in StreamConfig.model_fields if name != "adapt"]
     odd = (0.0, -1.0, float("nan"), float("inf"), 1e-9, 1e300, 4_000.0, 192_000.0, 60.0, 0.1, 0.05, 1.0, 1.5)
@@ -70,7 +69,7 @@ def pcm(around: Surroundings) -> Parser:
 
 
 def _recordings() -> list[bytes]:
-    """A tenth of a second of a tone in each format, mono and stereo, at rates that are resampled and one that is not."""
+    """A tenth of a second of a tone in each format, mono and stereo, at three rates."""
     found = []
     for number, (kind, subtype) in enumerate(_KINDS):
         rate_hz = 48_000 if subtype == "OPUS" else (SAMPLE_RATE_HZ, 8_000, 44_100)[number % 3]

@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.fuzz.models import ADAPTIVE, PLAIN, model_of
 from benchmarks.fuzz.mutation import mutate
 from benchmarks.fuzz.parser import Parser, Surroundings, expect
 from benchmarks.fuzz.trees import mutate_tree
@@ -35,7 +34,7 @@ Array = npt.NDArray[Any]
 
 def npz(around: Surroundings) -> Parser:
     """`ser.arrays.unpack_arrays`: any bytes."""
-    seeds = [path.read_bytes() for path in sorted(around.models.glob("*/*.npz"))]
+    seeds = [path.read_bytes() for path in (*around.plain.glob("*.npz"), *around.adaptive.glob("*.npz"))]
     small = [min(seeds, key=len), _packed({"a": np.arange(3), "b": np.array(["x", "yz"])})]
 
     def take(data: bytes) -> None:
@@ -47,7 +46,7 @@ def npz(around: Surroundings) -> Parser:
 
 def manifest(around: Surroundings) -> Parser:
     """`manifest.json`: JSON of any shape with a digest that fits, or any bytes."""
-    model = _Model(around, PLAIN[0])
+    model = _Model(around, around.plain)
     content = model.content(MANIFEST)
     tree = {name: value for name, value in json.loads(content).items() if name != "digest"}
 
@@ -68,27 +67,27 @@ def manifest(around: Surroundings) -> Parser:
 
 def frontend(around: Surroundings) -> Parser:
     """`frontend.npz`."""
-    return _file_of_a_model(around, PLAIN[0], FRONTEND, _changed_npz)
+    return _file_of_a_model(around, around.plain, FRONTEND, _changed_npz)
 
 
 def validation(around: Surroundings) -> Parser:
     """`validation.npz`."""
-    return _file_of_a_model(around, PLAIN[0], VALIDATION, _changed_npz)
+    return _file_of_a_model(around, around.plain, VALIDATION, _changed_npz)
 
 
 def statistics(around: Surroundings) -> Parser:
     """`speakers.npz`, of a model that adapts."""
-    return _file_of_a_model(around, ADAPTIVE[0], SPEAKERS, _changed_npz)
+    return _file_of_a_model(around, around.adaptive, SPEAKERS, _changed_npz)
 
 
 def tflite(around: Surroundings) -> Parser:
     """`model.tflite`: most of what passes its reader was never meant to meet a stranger's bytes."""
-    return _file_of_a_model(around, PLAIN[0], TFLITE, lambda rng, content: mutate(rng, [content]))
+    return _file_of_a_model(around, around.plain, TFLITE, lambda rng, content: mutate(rng, [content]))
 
 
 def speakers(around: Surroundings) -> Parser:
     """The file of somebody who enrolled."""
-    model = _Model(around, ADAPTIVE[0])
+    model = _Model(around, around.adaptive)
     model.write_manifest()
     predictor = Predictor(model.folder.parent, _MODEL)
     heard = predictor.listen(_sound())
@@ -114,9 +113,9 @@ def speakers(around: Surroundings) -> Parser:
 class _Model:
     """A copy of a model whose files are changed one at a time."""
 
-    def __init__(self, around: Surroundings, model_type: str) -> None:
+    def __init__(self, around: Surroundings, model: Path) -> None:
         self.folder = around.scratch / "models" / _MODEL
-        shutil.copytree(model_of(around.models, model_type), self.folder)
+        shutil.copytree(model, self.folder)
         self._manifest = json.loads(self.content(MANIFEST)) | {"model_id": _MODEL}
         del self._manifest["digest"]
         self._sound = _sound()
@@ -146,9 +145,9 @@ class _Model:
 
 
 def _file_of_a_model(
-    around: Surroundings, model_type: str, name: str, change: Callable[[random.Random, bytes], bytes]
+    around: Surroundings, folder: Path, name: str, change: Callable[[random.Random, bytes], bytes]
 ) -> Parser:
-    model = _Model(around, model_type)
+    model = _Model(around, folder)
     content = model.content(name)
 
     def take(data: bytes) -> None:
@@ -167,7 +166,8 @@ def _check(prediction: Prediction) -> None:
 
 
 def _sound() -> npt.NDArray[np.float32]:
-    return (0.5 * np.sin(2 * np.pi * 220 / 16_000 * np.arange(8_000))).astype(np.float32)
+    samples: npt.NDArray[np.float32] = (0.5 * np.sin(2 * np.pi * 220 / 16_000 * np.arange(8_000))).astype(np.float32)
+    return samples
 
 
 def _packed(arrays: Mapping[str, Array]) -> bytes:

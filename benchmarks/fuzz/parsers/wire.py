@@ -11,7 +11,6 @@ import json
 import logging
 import os
 import random
-import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,6 @@ from typing import Any
 from uvicorn.server import ServerState
 from websockets.frames import Opcode
 
-from benchmarks.fuzz.models import PLAIN, model_of
 from benchmarks.fuzz.mutation import mutate
 from benchmarks.fuzz.parser import Parser, Surroundings, expect
 from benchmarks.fuzz.parsers import requests
@@ -42,9 +40,10 @@ _UPGRADE = (
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 )
 _HEADERS = (
-    "Origin: http://127.0.0.1", "Origin: null", "X-Request-Timeout: 1e-9", "X-Request-Timeout: nan", "Expect: 100-continue",
-    "Authorization: Bearer x", "X-Request-Id: " + "x" * 200, "Connection: close", "Content-Length: 5",
-    "Content-Type: text/html", "Host: [::1]:5000", "Transfer-Encoding: chunked", "Upgrade: h2c", "TE: trailers",
+    "Origin: http://127.0.0.1", "Origin: null", "X-Request-Timeout: 1e-9", "X-Request-Timeout: nan",
+    "Expect: 100-continue", "Authorization: Bearer x", "X-Request-Id: " + "x" * 200, "Connection: close",
+    "Content-Length: 5", "Content-Type: text/html", "Host: [::1]:5000", "Transfer-Encoding: chunked", "TE: trailers",
+    "Upgrade: h2c",
 )  # fmt: skip
 
 
@@ -90,7 +89,7 @@ def _requests() -> list[bytes]:
         name = route.rpc.input_type.name
         for example in requests.examples(name):
             value = requests.as_json(example)
-            path = re.sub(r"\{(\w+)\}", lambda found, value=value: str(value.pop(found[1], "x")), route.path)
+            path = route.path.format_map({variable: value.pop(variable, "x") for variable in route.variables})
             head = f"{route.verb} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
             body = json.dumps(value).encode() if route.takes_body else b""
             kind = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n" if body else ""
@@ -102,13 +101,13 @@ def _requests() -> list[bytes]:
     found.append(f"{head}Content-Length: {len(clip)}\r\n\r\n".encode() + clip)
     chunks = b"%x\r\n%s\r\n0\r\n\r\n" % (len(clip), clip)
     found.append(f"{head}Transfer-Encoding: chunked\r\n\r\n".encode() + chunks)
-    for path in ("/", "/healthz", "/readyz", "/metrics", "/openapi.json", "/none", "*", "http://x/healthz", "/a%00b"):
-        found.append(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+    own = ("/", "/healthz", "/readyz", "/metrics", "/openapi.json", "/none", "*", "http://x/healthz", "/a%00b")
+    found += [f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode() for path in own]
     return [*found, found[0] + found[1], _UPGRADE, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"]
 
 
 def _frame(rng: random.Random, opcode: Opcode, content: bytes) -> bytes:
-    """A frame as clients send them, masked; now and then not the last of its message, or with a bit that means nothing."""
+    """A frame as clients send them, masked; now and then not the last of its message, or with a bit set."""
     head = opcode | (0x80 if rng.random() < 0.9 else 0) | (0x40 if rng.random() < 0.03 else 0)
     length = len(content)
     if length < 126:
@@ -127,7 +126,7 @@ class _Worker:
 
     def __init__(self, around: Surroundings) -> None:
         self._root = around.scratch / "served"
-        self._model = model_of(around.models, PLAIN[0])
+        self._model = around.plain
         self._pid = 0
         self._caught = _Caught()
 
