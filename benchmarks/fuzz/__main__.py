@@ -28,10 +28,10 @@ from rich.table import Table
 
 from benchmarks.fuzz import findings
 from benchmarks.fuzz.limits import Limits
-from benchmarks.fuzz.models import ensure_models
 from benchmarks.fuzz.parser import Parser, Surroundings
 from benchmarks.fuzz.parsers import ALL
 from benchmarks.fuzz.running import State, run
+from benchmarks.models import ensure_models
 
 _MEMORY = Path("/dev/shm")  # noqa: S108 - where folders cost no disk; the system makes the name
 

@@ -29,7 +29,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.fuzz.models import ensure_models
+from benchmarks.models import ensure_models
 from benchmarks.sigkill import servers, steps, stores
 from benchmarks.sigkill.helpers import file_server, object_store
 from benchmarks.sigkill.scenarios import Outcome, Reference, Scenario, play, refer

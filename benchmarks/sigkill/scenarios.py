@@ -106,6 +106,8 @@ def contents(folder: Path) -> dict[str, str]:
         name = path.relative_to(folder).as_posix()
         if path.is_dir() or path.name.endswith(".lock") or path.suffix in (".keras", ".html", ".png", ".log"):
             continue
+        if ".partial-" in name or ".replaced" in name:
+            continue  # told of by `leftovers`
         if path.name == STAMP and path.parent.name == "report":
             continue  # has the digest of the manifest, which has the time
         found[name] = _digest(path)

@@ -28,6 +28,7 @@ from ser.model_store import list_models
 
 _OVER = ("SUCCEEDED", "FAILED", "CANCELLED")
 _SECONDS_TO_END = 240.0
+_SECONDS_TO_ANSWER = 15.0
 _JOB = "inference_server.jobs.child"
 _WORKER = "inference_server.worker"
 
@@ -47,33 +48,35 @@ class _Life:
         children = {name: self.server.children(name) for name in (_JOB, _WORKER)}
         victim = rng.choice(["supervisor", "everything", _WORKER, *([_JOB] * 2 if children[_JOB] else [])])
         self.kills += 1
-        with contextlib.suppress(ProcessLookupError, IndexError):
+        with contextlib.suppress(ProcessLookupError):
             if victim in children:
-                os.kill(rng.choice(children[victim]), signal.SIGKILL)
+                if children[victim]:  # else it is being replaced
+                    os.kill(rng.choice(children[victim]), signal.SIGKILL)
                 return
             (os.killpg if victim == "everything" else os.kill)(self.server.process.pid, signal.SIGKILL)
-        if victim in children:
-            return
+        self._restart()
+
+    def _restart(self) -> None:
         self.server.process.wait()
-        died = time.time()
         self.problems += [
             f"lived on after the supervisor: {command}" for command in forked.outlive(self.server.process.pid)
         ]
-        with contextlib.suppress(Exception):
-            self.server.__exit__(None, None, None)
-        del died
+        self.server.__exit__(None, None, None)
         self.server = self._start()
 
     def ask(self, verb: str, path: str, body: Any = None) -> Any:
-        """A call that is tried again while workers are being replaced."""
-        give_up = time.monotonic() + 30
+        """A call that is tried again while workers are being replaced; if they are not, the server is."""
+        give_up = time.monotonic() + _SECONDS_TO_ANSWER
         while True:
             try:
                 return self.server.json(verb, path, body)
             except (OSError, http.client.HTTPException, ValueError):
-                if time.monotonic() > give_up:
-                    raise
                 time.sleep(0.05)
+            if time.monotonic() > give_up:
+                self.problems.append(f"no answer to {verb} {path} within {_SECONDS_TO_ANSWER:g} s of a kill")
+                forked.end_session(self.server.process.pid)
+                self._restart()
+                give_up = time.monotonic() + _SECONDS_TO_ANSWER
 
     def end(self) -> Outcome:
         """Stops the server in order, and looks at what is left."""
@@ -167,7 +170,8 @@ def _ends(life: _Life, accepted: list[str]) -> dict[str, Any]:
     while True:
         listed = {job["job_id"]: job for job in life.ask("GET", "/jobs")["jobs"]}
         over = {name: job for name, job in listed.items() if job["state"] in _OVER}
-        if len(over) == len(accepted) or time.monotonic() > give_up:
+        # A call that was tried again may have been taken twice: all that are listed count.
+        if set(accepted) <= over.keys() == listed.keys() or time.monotonic() > give_up:
             return over
         running = [name for name, job in listed.items() if job["state"] == "RUNNING"]
         without = without + 1 if running and not life.server.children(_JOB) else 0
