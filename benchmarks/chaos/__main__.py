@@ -113,11 +113,11 @@ def _run(arguments: argparse.Namespace, folder: Path, models: Models, small: boo
     faults += [f"after all is calm: {call.name}: {call.answer}"[:300] for call in calm.other]
     faults += _unexplained_jobs(customer, events)
     if server.process.returncode:
-        faults.append(f"the server ended with status {server.process.returncode}")
+        faults.append(f"the server ended with status {server.process.returncode}: {_last_words(folder)}")
     reasons, unexplained = _explained(tally, events)
     _print(console, arguments.minutes, tally, reasons, events, watch, customer)
-    for line in [*unexplained, *faults][:60]:
-        console.print(line, markup=False, soft_wrap=True)
+    for line, count in Counter([*unexplained, *faults]).most_common(60):
+        console.print(f"{count} x {line}", markup=False, soft_wrap=True)
     console.print(f"{len(unexplained)} calls and {len(faults)} other things that nothing explains")
     return [*unexplained, *faults]
 
@@ -170,10 +170,16 @@ def _explained(tally: Tally, events: Events) -> tuple[Counter[str], list[str]]:
     for call in tally.other:
         reason = events.explain(call)
         if reason is None:
-            unexplained.append(f"unexplained: {call.name}, {call.done - call.sent:.2f} s: {call.answer}"[:400])
+            unexplained.append(
+                f"unexplained: {call.name}: {call.answer.outcome}: {call.answer.message or call.answer.value}"[:400]
+            )
         else:
             reasons[reason] += 1
     return reasons, unexplained
+
+
+def _last_words(folder: Path) -> str:
+    return (folder / "server.log").read_text(errors="replace")[-400:]
 
 
 def _unexplained_jobs(customer: Customer, events: Events) -> list[str]:

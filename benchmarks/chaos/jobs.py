@@ -30,6 +30,7 @@ class Customer:
         """Every accepted job as it was last seen."""
         self._folder = folder
         self._client = Client(server, -2)
+        self._server = server
         self._rng = random.Random(seed)  # noqa: S311 - which is cancelled is no secret
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._go)
@@ -43,7 +44,11 @@ class Customer:
         self._stop.set()
         self._thread.join()
         give_up = time.monotonic() + seconds
-        while time.monotonic() < give_up and any(job["state"] not in _OVER for job in self.states.values()):
+        while (
+            self._server_lives()
+            and time.monotonic() < give_up
+            and any(job["state"] not in _OVER for job in self.states.values())
+        ):
             self._look()
             time.sleep(0.5)
         self._client.close()
@@ -56,6 +61,9 @@ class Customer:
     def failed(self) -> dict[str, str]:
         """The jobs that ended without a model, and what was said; those that were cancelled aside."""
         return {job_id: job["error"]["message"] for job_id, job in self.states.items() if job["state"] == "FAILED"}
+
+    def _server_lives(self) -> bool:
+        return self._server.process.poll() is None
 
     def _go(self) -> None:
         due = 0.0
