@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
+import math
 import re
 import secrets
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Self
 
 from inference_server import metrics
+from inference_server.bytes_in_flight import Arrival, BytesInFlight
 from inference_server.failures import (
     DeadlineError,
     DefectError,
@@ -22,6 +25,7 @@ from inference_server.failures import (
     grpc_code,
 )
 from inference_server.settings import Settings
+from inference_server.threads import Threads
 from ser.errors import Code, SerError
 
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
@@ -40,10 +44,23 @@ class Call:
     """Set by the caller, or made here; in the answer and in the log."""
     deadline: float
     """Until when an answer is of use, as `time.monotonic`."""
+    arrival: Arrival
+    """Its request's bytes."""
+    long: bool = False
+    """Whether it stays open: a training, a stream."""
     ended: bool = False
     """Whether nobody waits any more; work in a thread looks here."""
+    admitted: bool = False
+    """Whether it counts as one of the calls at once: it has come whole."""
+    audio_seconds: float = 0.0
+    """Sound that it has brought so far."""
     facts: dict[str, object] = field(default_factory=dict)
     """What else to log."""
+
+    @classmethod
+    def of_server(cls, rpc: str) -> Self:
+        """What the server does of its own accord, without a deadline."""
+        return cls(rpc, "", "", math.inf, BytesInFlight(0, 0).arrival())
 
     def check(self) -> None:
         """Ends work that nobody waits for.
@@ -62,6 +79,8 @@ class Calls:
         self._settings = settings
         self._tokens = settings.tokens
         self._short = self._long = 0
+        self.threads = Threads()
+        self.bytes = BytesInFlight(settings.max_bytes_in_flight, settings.max_body_seconds)
         self.stopping = asyncio.Event()
         """Set when the server is to stop; calls that wait for something end then."""
 
@@ -90,6 +109,7 @@ class Calls:
         authorization: str | None,
         seconds: float | None = None,
         long: bool = False,
+        whole: bool = True,
     ) -> AsyncIterator[Call]:
         """Lets a call in, or refuses it at once; what it raises leaves as a `SerError`.
 
@@ -100,21 +120,23 @@ class Calls:
             authorization: The header of that name.
             seconds: How long the caller waits; None for ever.
             long: Whether it stays open: a training, a stream.
+            whole: Whether its request has come; else `admit` counts it when it has.
 
         Raises:
             SerError: Of the call, or because it is refused.
         """
         started = time.monotonic()
-        limit = float("inf") if long else self._settings.max_call_seconds
-        call = Call(rpc, protocol, request_id, started + min(limit, float("inf") if seconds is None else seconds))
+        limit = math.inf if long else self._settings.max_call_seconds
+        deadline = started + min(limit, math.inf if seconds is None else seconds)
+        call = Call(rpc, protocol, request_id, deadline, self.bytes.arrival(), long)
         kind, code = "long" if long else "short", Code.INTERNAL.name
         metrics.IN_FLIGHT.labels(kind).inc()
-        self._add(long, 1)
         try:
-            if self.stopping.is_set():
+            if long and self.stopping.is_set():  # a short one that is on its way is still answered
                 raise StoppingError("the server is stopping; try again")
             self.authorise(authorization)
-            self._admit(long)
+            if whole:
+                self.admit(call)
             yield call
             code = "OK"
         except asyncio.CancelledError:
@@ -132,24 +154,32 @@ class Calls:
             raise DefectError(call.request_id) from error
         finally:
             call.ended = True
-            self._add(long, -1)
+            call.arrival.forget()
+            self._add(long, -call.admitted)
             metrics.IN_FLIGHT.labels(kind).dec()
             self._tell(call, code, time.monotonic() - started)
+
+    def admit(self, call: Call) -> None:
+        """Counts a call that has come whole. One that is on its way holds no place: its bytes are what is counted.
+
+        Raises:
+            OverloadedError: If as many as may be are under way already.
+        """
+        under_way, allowed, name = (
+            (self._long, self._settings.max_streams, "SER_MAX_STREAMS")
+            if call.long
+            else (self._short, self._settings.max_calls, "SER_MAX_CALLS")
+        )
+        if under_way >= allowed:
+            raise OverloadedError(f"{allowed} calls at once already, as many as are taken ({name}); try again later")
+        call.admitted = True
+        self._add(call.long, 1)
 
     def _add(self, long: bool, number: int) -> None:
         if long:
             self._long += number
         else:
             self._short += number
-
-    def _admit(self, long: bool) -> None:
-        under_way, allowed, name = (
-            (self._long, self._settings.max_streams, "SER_MAX_STREAMS")
-            if long
-            else (self._short, self._settings.max_calls, "SER_MAX_CALLS")
-        )
-        if under_way > allowed:
-            raise OverloadedError(f"{under_way} calls at once, at most {allowed} are taken ({name}); try again later")
 
     @staticmethod
     def _tell(call: Call, code: str, seconds: float) -> None:

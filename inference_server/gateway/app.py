@@ -25,7 +25,7 @@ from inference_server.gateway.requests import GoneError, read_request
 from inference_server.gateway.routes import Route, routes
 from inference_server.gateway.sockets import serve_socket
 from inference_server.grpc_server import LONG, REQUEST_ID
-from inference_server.jobs.store import JobStore
+from inference_server.jobs.queue import JobQueue
 from inference_server.settings import Settings
 from ser.errors import ForbiddenError, NotFoundError, SerError
 
@@ -59,7 +59,7 @@ class Gateway:
     """HTTP and WebSocket for a service."""
 
     def __init__(
-        self, descriptor: ServiceDescriptor, service: object, calls: Calls, jobs: JobStore, settings: Settings
+        self, descriptor: ServiceDescriptor, service: object, calls: Calls, jobs: JobQueue, settings: Settings
     ) -> None:
         self._service = service
         self._calls = calls
@@ -82,13 +82,13 @@ class Gateway:
             await self._socket(scope, receive, send, given)
         elif scope["type"] == "http":
             try:
-                answer = self._own(scope) or await self._rpc(scope, receive, send, given)
+                answer = await self._own(scope) or await self._rpc(scope, receive, send, given)
             except SerError as error:
                 answer = _failure(error, given)
             if answer is not None:
                 await _respond(send, answer, given)
 
-    def _own(self, scope: Scope) -> _Answer | None:
+    async def _own(self, scope: Scope) -> _Answer | None:
         """The answers that are no RPC's."""
         path, verb = scope["path"], scope["method"]
         if path not in ("/", "/healthz", "/readyz", "/metrics", "/openapi.json"):
@@ -103,7 +103,7 @@ class Gateway:
                 return _Answer(b'{"status": "stopping"}', status=503) if stopping else _Answer(b'{"status": "ready"}')
             case "/metrics":
                 self._calls.authorise(Headers(scope=scope).get("authorization"))
-                return _Answer(metrics.exposition(self._jobs), metrics.CONTENT_TYPE)
+                return _Answer(await metrics.exposition(self._jobs), metrics.CONTENT_TYPE)
             case "/openapi.json":
                 return _Answer(self._openapi)
         return _Answer(
@@ -118,14 +118,16 @@ class Gateway:
         method = getattr(self._service, route.rpc.name)
 
         async def unary() -> _Answer | None:
-            async with self._enter(route, scope, given) as call:
-                request = await read_request(route, variables, scope, receive, self._settings)
+            async with self._enter(route, scope, given, whole=False) as call:
+                request = await read_request(route, variables, scope, receive, self._settings, call)
+                self._calls.admit(call)
                 answer: _Answer = await _while_connected(lambda: self._answer(method, request, call), receive)
                 return answer
 
         async def events() -> None:
-            async with self._enter(route, scope, given) as call:
-                request = await read_request(route, variables, scope, receive, self._settings)
+            async with self._enter(route, scope, given, whole=False) as call:
+                request = await read_request(route, variables, scope, receive, self._settings, call)
+                self._calls.admit(call)
                 await _while_connected(lambda: _send_events(method(request, call), send, given), receive)
 
         if route.rpc.client_streaming:
@@ -142,7 +144,9 @@ class Gateway:
             return _Answer(message.data, message.content_type, headers={"content-security-policy": _PAGE_POLICY})
         return _Answer(json.dumps(to_json(message), ensure_ascii=False).encode())
 
-    def _enter(self, route: Route, scope: Scope, given: str) -> contextlib.AbstractAsyncContextManager[Call]:
+    def _enter(
+        self, route: Route, scope: Scope, given: str, *, whole: bool = True
+    ) -> contextlib.AbstractAsyncContextManager[Call]:
         headers = Headers(scope=scope)
         _refuse_other_sites(headers)
         return self._calls.enter(
@@ -152,6 +156,7 @@ class Gateway:
             authorization=headers.get("authorization"),
             seconds=_seconds(headers.get("x-request-timeout")),
             long=route.rpc.name in LONG,
+            whole=whole,
         )
 
     def _route(self, path: str, verb: str) -> tuple[Route, Mapping[str, str]]:
