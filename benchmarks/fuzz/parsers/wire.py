@@ -26,7 +26,7 @@ from inference_server import grpc_server, http_server
 from inference_server.calls import Calls
 from inference_server.gateway.app import Gateway
 from inference_server.gateway.routes import routes
-from inference_server.jobs.store import JobStore
+from inference_server.jobs.queue import JobQueue
 from inference_server.service import SpeechEmotionRecognition
 from inference_server.settings import Settings
 
@@ -154,7 +154,7 @@ class _Worker:
         self._loop.set_exception_handler(lambda _, context: self._caught.tell(context))
         logging.getLogger().addHandler(self._caught)
         logging.getLogger("uvicorn").propagate = True
-        calls, jobs = Calls(settings), JobStore(settings.jobs_path)
+        calls, jobs = Calls(settings), JobQueue(settings.jobs_path)
         service = SpeechEmotionRecognition(settings, calls, jobs)
         gateway = Gateway(grpc_server.SERVICE, service, calls, jobs, settings)
         self._config = http_server.create_server(gateway, settings).config
