@@ -2,8 +2,8 @@
 
 A worker has a core: one thread computes, call after call. Files are read and written by a few threads of their own, so
 that a disk that hangs, or a lock that another process holds, stops no prediction. A thread that hangs cannot be ended;
-it can only be counted. One thing holds at most half of the threads, and when all are held calls are refused with the
-reason instead of waiting.
+it can only be counted. One thing holds at most half of the threads: further calls for it wait until one is free, or
+their deadline passes. When all threads are held up, calls are refused with the reason instead of waiting.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import math
 import queue
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakValueDictionary
 
 from inference_server.failures import DeadlineError, HeldUpError
 from ser.files import lock_seconds
@@ -41,7 +41,7 @@ class Threads:
     def __init__(self) -> None:
         self._computing = _Pool("compute", 1)
         self._filing = _Pool("files", FILE_THREADS)
-        self._under_way: Counter[str] = Counter()
+        self._turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
         self._shared: dict[Hashable, tuple[asyncio.Future[Any], float]] = {}
 
     async def compute(self, work: Callable[[], Result], call: Call) -> Result:
@@ -62,14 +62,15 @@ class Threads:
             of: Whose files, in words: "model X". Half of the threads at most are at the files of one thing.
 
         Raises:
-            HeldUpError: If too many threads are held up already.
+            HeldUpError: If all threads are held up.
             DeadlineError: If the call's deadline passes first, or nobody waits any more.
         """
-        self._check_free(of)
-        self._under_way[of] += 1
+        self._check_free()
+        turns = self._turns.setdefault(of, asyncio.Semaphore(FILE_THREADS // 2))
+        await _until_deadline(turns.acquire(), call, f"its turn at the files of {of}")
         future = asyncio.wrap_future(self._filing.submit(_wanted(work, call), of))
-        future.add_done_callback(lambda done: self._leave(done, of))
-        # A thread that goes on holds its place, though its caller is gone.
+        # A thread that goes on keeps its turn, though its caller is gone.
+        future.add_done_callback(lambda done: _leave(done, turns))
         return await _until_deadline(asyncio.shield(future), call, f"the files of {of}")
 
     async def shared(
@@ -93,11 +94,11 @@ class Threads:
             patience: How long, in seconds from its beginning, it is waited for.
 
         Raises:
-            HeldUpError: If it takes longer than that, or too many threads are held up already.
+            HeldUpError: If it takes longer than that, or all threads are held up.
             DeadlineError: If the call's deadline passes first.
         """
         if key not in self._shared:
-            self._check_free(of)
+            self._check_free()
             future = asyncio.wrap_future(self._filing.submit(work, of))
             self._shared[key] = future, time.monotonic()
             future.add_done_callback(lambda done: self._share(done, key, keep))
@@ -114,18 +115,9 @@ class Threads:
         self._computing.close()
         self._filing.close()
 
-    def _check_free(self, of: str) -> None:
-        if 2 * self._under_way[of] >= FILE_THREADS:
-            raise HeldUpError(f"{self._under_way[of]} calls wait for the files of {of} already; try again later")
+    def _check_free(self) -> None:
         if held_up := self._filing.held_up(HELD_UP_SECONDS):
             raise HeldUpError(f"all {FILE_THREADS} threads that read files are held up: {', '.join(held_up)}")
-
-    def _leave(self, done: asyncio.Future[Any], of: str) -> None:
-        if not done.cancelled():
-            done.exception()  # its caller has it, or is gone
-        self._under_way[of] -= 1
-        if not self._under_way[of]:
-            del self._under_way[of]
 
     def _share(self, done: asyncio.Future[Result], key: Hashable, keep: Callable[[Result], None] | None) -> None:
         del self._shared[key]
@@ -133,7 +125,13 @@ class Threads:
             keep(done.result())
 
 
-async def _until_deadline(future: asyncio.Future[Result], call: Call, what: str) -> Result:
+def _leave(done: asyncio.Future[Any], turns: asyncio.Semaphore) -> None:
+    if not done.cancelled():
+        done.exception()  # its caller has it, or is gone
+    turns.release()
+
+
+async def _until_deadline(future: Awaitable[Result], call: Call, what: str) -> Result:
     left = call.deadline - time.monotonic()
     try:
         async with asyncio.timeout(left if left < math.inf else None) as timeout:
