@@ -50,10 +50,11 @@ def print_ratios(
             f"{noise:.1%}", verdict,
         )  # fmt: skip
     console.print(table)
-    console.print("noise: how far the other's own rounds lie from their median, half of them or fewer further")
+    console.print("noise: how far the other's own rounds lie from their median, the furthest left out")
 
 
 def _noise(values: Sequence[float]) -> float:
-    """The median distance of the rounds from their median, as a share of it."""
+    """How far rounds lie from their median, as a share of it, the furthest left out."""
     middle = statistics.median(values)
-    return statistics.median(abs(value - middle) for value in values) / middle
+    distances = sorted(abs(value - middle) for value in values)
+    return distances[-2 if len(distances) > 2 else -1] / middle
