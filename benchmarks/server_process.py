@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import io
 import json
@@ -84,10 +85,10 @@ class ServerProcess:
 
     def children(self, module: str) -> list[int]:
         """The ids of its child processes that run a module, ascending."""
-        try:
-            children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        except OSError:
-            return []
+        children: list[str] = []
+        for task in Path(f"/proc/{self.process.pid}/task").glob("*"):  # any of its threads may have started them
+            with contextlib.suppress(OSError):
+                children += (task / "children").read_text().split()
         found = []
         for pid in sorted(children, key=int):
             try:
