@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
+import math
 import re
 import secrets
 import time
@@ -13,6 +14,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from inference_server import metrics
+from inference_server.bytes_in_flight import Arrival, BytesInFlight
 from inference_server.failures import (
     DeadlineError,
     DefectError,
@@ -22,9 +24,11 @@ from inference_server.failures import (
     grpc_code,
 )
 from inference_server.settings import Settings
+from inference_server.threads import Threads
 from ser.errors import Code, SerError
 
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
+_MESSAGES_IN_FLIGHT = 8
 logger = logging.getLogger("ser.calls")
 
 
@@ -40,8 +44,18 @@ class Call:
     """Set by the caller, or made here; in the answer and in the log."""
     deadline: float
     """Until when an answer is of use, as `time.monotonic`."""
+    arrival: Arrival
+    """Its request's bytes."""
+    threads: Threads
+    """Where it computes."""
+    long: bool = False
+    """Whether it stays open: a training, a stream."""
     ended: bool = False
     """Whether nobody waits any more; work in a thread looks here."""
+    admitted: bool = False
+    """Whether it counts as one of the calls at once: it has come whole."""
+    audio_seconds: float = 0.0
+    """Sound that it has brought so far."""
     facts: dict[str, object] = field(default_factory=dict)
     """What else to log."""
 
@@ -62,6 +76,9 @@ class Calls:
         self._settings = settings
         self._tokens = settings.tokens
         self._short = self._long = 0
+        self.threads = Threads()
+        most_bytes = settings.max_bytes_in_flight or _MESSAGES_IN_FLIGHT * settings.max_message_bytes
+        self.bytes = BytesInFlight(most_bytes, settings.max_body_seconds)
         self.stopping = asyncio.Event()
         """Set when the server is to stop; calls that wait for something end then."""
 
@@ -90,6 +107,7 @@ class Calls:
         authorization: str | None,
         seconds: float | None = None,
         long: bool = False,
+        whole: bool = True,
     ) -> AsyncIterator[Call]:
         """Lets a call in, or refuses it at once; what it raises leaves as a `SerError`.
 
@@ -100,21 +118,23 @@ class Calls:
             authorization: The header of that name.
             seconds: How long the caller waits; None for ever.
             long: Whether it stays open: a training, a stream.
+            whole: Whether its request has come; else `admit` counts it when it has.
 
         Raises:
             SerError: Of the call, or because it is refused.
         """
         started = time.monotonic()
-        limit = float("inf") if long else self._settings.max_call_seconds
-        call = Call(rpc, protocol, request_id, started + min(limit, float("inf") if seconds is None else seconds))
+        limit = math.inf if long else self._settings.max_call_seconds
+        deadline = started + min(limit, math.inf if seconds is None else seconds)
+        call = Call(rpc, protocol, request_id, deadline, self.bytes.arrival(), self.threads, long)
         kind, code = "long" if long else "short", Code.INTERNAL.name
-        metrics.IN_FLIGHT.labels(kind).inc()
-        self._add(long, 1)
+        metrics.in_flight(kind).inc()
         try:
-            if self.stopping.is_set():
+            if long and self.stopping.is_set():  # a short one that is on its way is still answered
                 raise StoppingError("the server is stopping; try again")
             self.authorise(authorization)
-            self._admit(long)
+            if whole:
+                self.admit(call)
             yield call
             code = "OK"
         except asyncio.CancelledError:
@@ -132,9 +152,30 @@ class Calls:
             raise DefectError(call.request_id) from error
         finally:
             call.ended = True
-            self._add(long, -1)
-            metrics.IN_FLIGHT.labels(kind).dec()
+            call.arrival.forget()
+            self._add(long, -call.admitted)
+            metrics.in_flight(kind).dec()
             self._tell(call, code, time.monotonic() - started)
+
+    def of_server(self, rpc: str) -> Call:
+        """What the server does of its own accord, without a deadline."""
+        return Call(rpc, "", "", math.inf, self.bytes.arrival(), self.threads)
+
+    def admit(self, call: Call) -> None:
+        """Counts a call that has come whole. One that is on its way holds no place: its bytes are what is counted.
+
+        Raises:
+            OverloadedError: If as many as may be are under way already.
+        """
+        under_way, allowed, name = (
+            (self._long, self._settings.max_streams, "SER_MAX_STREAMS")
+            if call.long
+            else (self._short, self._settings.max_calls, "SER_MAX_CALLS")
+        )
+        if under_way >= allowed:
+            raise OverloadedError(f"{allowed} calls at once already, as many as are taken ({name}); try again later")
+        call.admitted = True
+        self._add(call.long, 1)
 
     def _add(self, long: bool, number: int) -> None:
         if long:
@@ -142,19 +183,11 @@ class Calls:
         else:
             self._short += number
 
-    def _admit(self, long: bool) -> None:
-        under_way, allowed, name = (
-            (self._long, self._settings.max_streams, "SER_MAX_STREAMS")
-            if long
-            else (self._short, self._settings.max_calls, "SER_MAX_CALLS")
-        )
-        if under_way > allowed:
-            raise OverloadedError(f"{under_way} calls at once, at most {allowed} are taken ({name}); try again later")
-
     @staticmethod
     def _tell(call: Call, code: str, seconds: float) -> None:
-        metrics.CALLS.labels(call.rpc, call.protocol, code).inc()
-        metrics.SECONDS.labels(call.rpc, call.protocol).observe(seconds)
+        number, times = metrics.ended(call.rpc, call.protocol, code)
+        number.inc()
+        times.observe(seconds)
         level = logging.ERROR if code in ("INTERNAL", "DATA_LOSS") else logging.INFO
         if logger.isEnabledFor(level):
             extra = {

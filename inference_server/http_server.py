@@ -1,10 +1,12 @@
-"""The HTTP side of a worker: uvicorn, with a bound on connections and on how long a request's head may take."""
+"""The HTTP side of a worker: uvicorn, with bounds on connections and heads, and an end that cuts nobody off."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import ssl
+import time
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
@@ -13,6 +15,10 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from inference_server.settings import Settings
 
+_LONGEST_LINGER_SECONDS = 1.0
+_SHORTEST_LINGER_SECONDS = 0.1
+"""In which connections that wait in the kernel are accepted."""
+_TICK_SECONDS = 0.02
 _TOO_MANY = (
     b"HTTP/1.1 429 Too Many Requests\r\ncontent-type: application/json\r\nretry-after: 1\r\nconnection: close\r\n"
     b"content-length: %d\r\n\r\n%s"
@@ -35,21 +41,47 @@ def create_server(app: Any, settings: Settings) -> uvicorn.Server:
         date_header=False,
         proxy_headers=False,
         timeout_keep_alive=75,
-        timeout_graceful_shutdown=max(1, round(settings.grace_seconds)),
+        timeout_graceful_shutdown=max(1, round(settings.grace_seconds - _linger(settings))),
         ssl_certfile=settings.tls_cert,
         ssl_keyfile=settings.tls_key,
         ssl_ca_certs=str(settings.tls_client_ca) if settings.tls_client_ca else None,
         ssl_cert_reqs=ssl.CERT_REQUIRED if settings.tls_client_ca else ssl.CERT_NONE,
     )
     config.load()
-    return _Server(config)
+    return _Server(config, _linger(settings))
+
+
+def _linger(settings: Settings) -> float:
+    return min(_LONGEST_LINGER_SECONDS, settings.grace_seconds / 2)
 
 
 class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, linger: float) -> None:
+        super().__init__(config)
+        self._linger = linger
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Signals belong to the worker."""
         yield
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Takes what has come, or is on its way, for a moment more, and has every answer be its connection's last.
+
+        uvicorn itself closes what it finds idle at once, and with it requests that the caller has sent already. That
+        nobody else connects meanwhile is the supervisor's affair.
+        """
+        protocol: Any = self.config.http_protocol_class
+        protocol.closing = True
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, BoundedProtocol):
+                connection.close_after_answer()
+        started = time.monotonic()
+        while (passed := time.monotonic() - started) < self._linger:
+            if passed > _SHORTEST_LINGER_SECONDS and not self.server_state.connections:
+                break
+            await asyncio.sleep(_TICK_SECONDS)
+        await super().shutdown(sockets)
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -57,6 +89,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     max_connections: ClassVar[int]
     max_head_seconds: ClassVar[float]
+    closing: ClassVar[bool] = False
+    """Whether each answer is the last of its connection."""
     _timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
@@ -89,6 +123,13 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._timer is not None:
             self._timer.cancel()
         super().on_headers_complete()
+        if self.closing:
+            self.close_after_answer()
+
+    def close_after_answer(self) -> None:
+        """Has the answer to the newest request say `connection: close`; without one, the connection stays as it is."""
+        if self.cycle is not None:
+            self.cycle.keep_alive = False
 
     def _expect_head(self) -> None:
         if self._timer is not None:

@@ -11,7 +11,6 @@ when the result is there and its inputs have not changed:
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -26,18 +25,7 @@ from ser.config import parse
 from ser.corpus_folder import Clip, Manifest, Part
 from ser.corpus_set import MAX_BYTES, Member, is_corpora_file, read_members
 from ser.feature_set import FeatureSet
-from ser.files import (
-    STAMP,
-    exclusive,
-    fingerprint,
-    make_folder,
-    read_json,
-    recover,
-    replace_folder,
-    sha256,
-    stamp_of,
-    write_json,
-)
+from ser.files import exclusive, make_folder, read_json, recover, replace_folder, sha256, stamp_of, write_json
 from ser.files import partial as partial_path
 from ser.formats import CORPUS_FORMAT
 from ser.frontend import FrontEnd
@@ -45,6 +33,7 @@ from ser.progress import Reporter, silent
 from ser.remote_version import version_now
 from ser.request import DownloadConfig, FeatureConfig
 from ser.sources import Source, open_source
+from ser.stamps import STAMP, Stamp, check_folder, read_stamp
 from ser.steps.feature_extraction import (
     extract_features,
     feature_identity,
@@ -52,7 +41,9 @@ from ser.steps.feature_extraction import (
     load_frontend,
     piece_length,
 )
+from ser.stored_file import StoredFolder
 from ser.stores import Store, cache_folder, files_of, is_address, local_path
+from ser.strict_json import fingerprint
 
 ARCHIVE = "corpus.zip"
 CORPORA_FILE = "corpora.yaml"
@@ -138,7 +129,8 @@ class Dataset:
         ]
         made_from = {"format": CORPUS_FORMAT, "corpora": content}
         folder = self.data_path / "corpus" / fingerprint(made_from)[:16]
-        make_folder(folder, made_from, partial(self._unpack, zips), force=force)
+        # No digests: the manifest that `prepare` writes has those of the clips.
+        make_folder(folder, made_from, partial(self._unpack, zips), force=force, digests=False)
         return folder
 
     def prepare(self, *, force: bool = False) -> Manifest:
@@ -254,13 +246,14 @@ class Dataset:
             yield folder
             return
         there, wanted = self._store.child(name), fingerprint(identity)
-        kept = there.read(STAMP)
-        if not force and kept and json.loads(kept).get("fingerprint") == wanted and stamp_of(folder) != wanted:
+        stamp = None if force else _stamp_in(there)
+        if stamp and stamp.fingerprint == wanted and stamp_of(folder) != wanted:
             with exclusive(folder):
                 recover(folder)
                 with partial_path(folder) as temporary:
                     temporary.mkdir()
                     there.download(temporary)
+                    check_folder(StoredFolder(temporary, there.address))
                     replace_folder(folder, temporary)
         yield folder
         if there.read(STAMP) != (folder / STAMP).read_bytes():
@@ -300,10 +293,8 @@ class Dataset:
 
     def _version_there(self, name: str) -> dict[str, str] | None:
         """What the source said of the version that was fetched; None if nothing was."""
-        stamp = self._store.child(name).read(STAMP) if self._store else None
-        kept = self.data_path / name / STAMP
-        found = json.loads(stamp) if stamp else read_json(kept) if kept.is_file() else None
-        return None if found is None else found["made_from"].get("version", {})
+        stamp = (_stamp_in(self._store.child(name)) if self._store else None) or read_stamp(self.data_path / name)
+        return None if stamp is None else stamp.made_from.get("version", {})
 
     def _fetch_corpora_file(self, folder: Path) -> None:
         self._source.fetch(folder / CORPORA_FILE, max_bytes=MAX_BYTES, report=self._report)
@@ -321,5 +312,12 @@ class Dataset:
     def _unpack(self, zips: Sequence[tuple[Part, Path]], folder: Path) -> None:
         left = self._limits
         for part, path in zips:
+            check_folder(path.parent)
             part.folder(folder).mkdir(parents=True)
             left = archive.unpack(path, part.folder(folder), left, self._report)
+
+
+def _stamp_in(store: Store) -> Stamp | None:
+    """The stamp of a folder in an object store; None if it is not whole."""
+    content = store.read(STAMP)
+    return None if content is None else Stamp.parse(content, f"{store.address}/{STAMP}")

@@ -14,23 +14,33 @@ import os
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
 import filelock
 
-from ser.errors import DamagedError
+from ser.errors import Code, SerError, StorageError
 from ser.os_errors import about
+from ser.stamps import STAMP, Stamp, read_stamp
+from ser.stored_file import read_file
+from ser.strict_json import fingerprint, parse_json
 
-STAMP = "stamp.json"
-"""The file in a folder of ours that says what the folder was made from."""
-_LEFT_OVER = re.compile(r"\.(?P<target>.+)\.(partial-[^.]+|replaced)")
+LARGEST_JSON_BYTES = 1 << 30
+_LEFTOVER = re.compile(r"\.(.+)\.(?:partial-[a-z0-9_]+|replaced)")
+_SECONDS_OF_A_FILE = 3600.0
+lock_seconds: ContextVar[float] = ContextVar("lock_seconds", default=-1.0)
+"""How long `exclusive` waits for its turn; less than 0 is for ever, as the steps of a pipeline wait for each other. A
+server's threads, whose callers do not wait for ever, set it."""
 
 
-def fingerprint(value: object) -> str:
-    """64 hexadecimal digits that identify a JSON-serialisable value, whatever the order of its keys."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, allow_nan=False).encode()).hexdigest()
+class LockedError(SerError):
+    """Another process holds a lock for longer than is waited for it."""
+
+    code = Code.UNAVAILABLE
+    retry_after_seconds = 1
 
 
 def sha256(path: Path) -> str:
@@ -51,14 +61,9 @@ def read_json(path: Path) -> Any:
     """The value of a JSON file that SER wrote.
 
     Raises:
-        DamagedError: If it is missing or no JSON.
+        DamagedError: If it is missing, no regular file, or not JSON as `ser.strict_json.parse_json` takes it.
     """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DamagedError(f"{path} is missing") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise DamagedError(f"{path} is not the JSON that was written there: {error}") from None
+    return parse_json(read_file(path, at_most=LARGEST_JSON_BYTES), str(path))
 
 
 @contextlib.contextmanager
@@ -66,10 +71,26 @@ def exclusive(target: Path) -> Iterator[None]:
     """Holds the lock of a target: of all processes that write it, one at a time is inside.
 
     The lock file lies beside the target, hidden, and stays: removing it would let two in.
+
+    Raises:
+        LockedError: If another process holds it for longer than `lock_seconds`.
+        StorageError: If the operating system does not let it be made.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with filelock.FileLock(target.parent / f".{target.name}.lock"):
+    lock = filelock.FileLock(_lock_of(target))
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=lock_seconds.get())
+    except filelock.Timeout:
+        raise LockedError(
+            f"expected the lock of {target.name} within {lock_seconds.get():.3g} s, another process holds it: "
+            f"see who writes there, by its file {_lock_of(target).name}"
+        ) from None
+    except OSError as error:
+        raise StorageError(f"the lock of {target.name}", error) from error
+    try:
         yield
+    finally:
+        lock.release()
 
 
 @contextlib.contextmanager
@@ -94,7 +115,12 @@ def remove(path: Path) -> None:
 
 
 def make_folder(
-    target: Path, made_from: Mapping[str, Any], write: Callable[[Path], None], *, force: bool = False
+    target: Path,
+    made_from: Mapping[str, Any],
+    write: Callable[[Path], None],
+    *,
+    force: bool = False,
+    digests: bool = True,
 ) -> bool:
     """Makes a folder whole, unless it already is what it should be.
 
@@ -104,31 +130,37 @@ def make_folder(
             folder whose stamp says the same is left alone.
         write: Called with an empty folder to fill. When it raises, the target is as it was.
         force: Make it again even though it is there.
+        digests: Keep the SHA-256 of each file in the stamp, for whoever reads it back (`ser.stamps`).
 
     Returns:
         Whether anything was written.
+
+    Raises:
+        DamagedError: If the folder that is there has a stamp that was altered, and `force` is not set.
     """
     identity = fingerprint(made_from)
-    sweep(target.parent)
     with exclusive(target):
         recover(target)
+        sweep(target.parent)
         if not force and stamp_of(target) == identity:
             return False
         with partial(target) as temporary, about(target):
             temporary.mkdir()
             write(temporary)
-            write_json(temporary / STAMP, {"fingerprint": identity, "made_from": made_from})
+            stamp = Stamp.of(temporary, made_from, digests=digests)
+            write_json(temporary / STAMP, {**stamp.model_dump(), "digest": stamp.digest})
             replace_folder(target, temporary)
     return True
 
 
 def stamp_of(folder: Path) -> str | None:
-    """The fingerprint of what a folder was made from; None if SER did not make it whole."""
-    path = folder / STAMP
-    if not path.is_file():
-        return None
-    stamp = read_json(path)
-    return str(stamp["fingerprint"]) if isinstance(stamp, dict) and "fingerprint" in stamp else None
+    """The fingerprint of what a folder was made from; None if SER did not make it whole.
+
+    Raises:
+        DamagedError: If the stamp was altered.
+    """
+    stamp = read_stamp(folder)
+    return stamp.fingerprint if stamp else None
 
 
 def replace_folder(target: Path, whole: Path) -> None:
@@ -146,6 +178,11 @@ def replace_folder(target: Path, whole: Path) -> None:
     remove(aside)
 
 
+def is_being_replaced(target: Path) -> bool:
+    """Whether a folder that is not there is between the two renames of `replace_folder`."""
+    return _aside(target).exists()
+
+
 def recover(target: Path) -> None:
     """Undoes what a killed process left beside a target; the caller holds the target's lock."""
     aside = _aside(target)
@@ -158,23 +195,33 @@ def recover(target: Path) -> None:
         remove(leftover)
 
 
-def sweep(parent: Path) -> None:
-    """Removes what killed processes left beside all targets in a folder, and puts back what stepped aside.
+def sweep(folder: Path) -> None:
+    """Removes what killed processes left of any target in a folder. What somebody is writing just now stays.
 
-    Whoever makes a folder holds the lock of its name, and the kernel releases that when the process dies: what lies
-    beside a name whose lock is free is nobody's any more. What somebody works at is left alone, and what cannot be
-    removed too: it is in nobody's way.
-
-    Args:
-        parent: The folder that targets lie in; it need not be there.
+    A folder's lock says whether somebody is. Single files may be written without one, in moments: they count as left
+    once they are an hour old. What cannot be removed, or is gone already, is not the caller's concern.
     """
-    beside = [path.name for path in parent.glob(".*") if path.is_dir()] if parent.is_dir() else []
-    for name in sorted({found["target"] for found in map(_LEFT_OVER.fullmatch, beside) if found}):
-        try:
-            with filelock.FileLock(parent / f".{name}.lock", timeout=0):
-                recover(parent / name)
-        except (filelock.Timeout, OSError):
+    for leftover in folder.glob(".*"):
+        found = _LEFTOVER.fullmatch(leftover.name)
+        if found is None:
             continue
+        with contextlib.suppress(OSError, filelock.Timeout):
+            if leftover.is_dir():
+                with filelock.FileLock(_lock_of(folder / found[1]), timeout=0):
+                    recover(folder / found[1])
+            elif time.time() - leftover.stat().st_mtime > _SECONDS_OF_A_FILE:
+                remove(leftover)
+
+
+def sweep_below(root: Path) -> None:
+    """`sweep` in a folder and in all folders below it."""
+    for folder, names, _ in os.walk(root):
+        sweep(Path(folder))
+        names[:] = [name for name in names if not _LEFTOVER.fullmatch(name)]
+
+
+def _lock_of(target: Path) -> Path:
+    return target.parent / f".{target.name}.lock"
 
 
 def _partial_prefix(target: Path) -> str:

@@ -20,10 +20,10 @@ from ser.access import SCHEMES, Access
 from ser.audio import SUFFIXES
 from ser.code_identity import package_digest
 from ser.errors import ConfigError, DownloadError, FieldViolation, LimitError
-from ser.files import fingerprint
 from ser.progress import Progress, Reporter
 from ser.remote_version import reason_of, remote_version
 from ser.stores import files_of
+from ser.strict_json import fingerprint
 
 EMBEDDED_CLIPS = 300
 """Clips of the embedded corpus when `embedded:` says nothing else."""

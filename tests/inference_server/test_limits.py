@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import socket
 import threading
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import filelock
 import grpc
 import httpx
 import pytest
@@ -16,6 +18,7 @@ from google.rpc import error_details_pb2
 
 from ser.bundle import Bundle
 from ser_api.v1 import ser_pb2
+from tests.deadlines import tries
 from tests.inference_server.harness import Server, serve, status_of
 from tests.signals import tone, wav
 
@@ -81,16 +84,35 @@ def test_too_many_streams_and_calls(bundle: Bundle, tmp_path: Path, sample: str)
         done.set()
         for call in held:
             list(call)
-        # Two bodies that do not come hold both places.
-        with slow_body(server) as one, slow_body(server) as two:
-            answer = client.post("/predict", json=body)
+
+
+def test_calls_that_have_come_are_counted_and_bodies_on_their_way_are_not(
+    bundle: Bundle, tmp_path: Path, sample: str
+) -> None:
+    model_id = bundle.manifest.model_id
+    for name in (model_id, "other"):
+        shutil.copytree(bundle.folder, tmp_path / "models" / name)
+    body = {"model_id": model_id, "sample_name": sample}
+    with (
+        serve(tmp_path, max_calls=2) as server,
+        server.stub() as stub,
+        server.client() as client,
+        ThreadPoolExecutor(2) as pool,
+        contextlib.ExitStack() as stack,
+    ):
+        for _ in range(10):
+            stack.enter_context(slow_body(server))
+        assert client.post("/predict", json=body).status_code == 200
+        with filelock.FileLock(tmp_path / "models" / ".other.lock"):  # calls that wait until the test lets them go
+            waiting = [pool.submit(client.delete, "/models/other") for _ in range(2)]
+            for _ in tries():
+                if (answer := client.post("/predict", json=body)).status_code != 200:
+                    break
             assert (answer.status_code, answer.headers["retry-after"]) == (429, "1")
             assert "SER_MAX_CALLS" in answer.json()["message"]
             assert code_of(lambda: stub.Predict(ser_pb2.PredictRequest(**body))) is EXHAUSTED
-            one.close()
-            two.close()
-        while client.post("/predict", json=body).status_code == 429:
-            pass
+        assert {call.result(60).status_code for call in waiting} <= {200, 404}  # whoever came second
+        assert client.post("/predict", json=body).status_code == 200
 
 
 class slow_body:  # noqa: N801 - a context manager
@@ -151,7 +173,7 @@ def test_many_connections_at_once_are_bounded_and_the_server_goes_on(tmp_path: P
         finally:
             for connection in connections:
                 connection.close()
-        while True:
+        for _ in tries():
             try:
                 if httpx.get(f"{server.http}/readyz", trust_env=False).status_code == 200:
                     break
@@ -168,12 +190,14 @@ def test_sigterm_lets_calls_end_and_ends_what_waits(bundle: Bundle, tmp_path: Pa
         under_way = [pool.submit(client.post, "/predict", files=files, data={"model_id": model_id}) for _ in range(2)]
         training = client.post("/jobs", json=server.request(model_config={"epochs": 50_000})).json()["job_id"]
         watch = stub.WatchTrainingJob(ser_pb2.WatchTrainingJobRequest(job_id=training))
-        while next(watch).state != ser_pb2.TrainingJob.RUNNING:
-            pass
-        while 'rpc="Predict"' not in client.get("/metrics").text and not under_way[0].done():
-            pass
+        for _ in tries():
+            if next(watch).state == ser_pb2.TrainingJob.RUNNING:
+                break
+        for _ in tries():
+            if 'rpc="Predict"' in client.get("/metrics").text or under_way[0].done():
+                break
         assert server.stop() == 0
-        assert [call.result().status_code for call in under_way] == [200, 200]
+        assert [call.result(60).status_code for call in under_way] == [200, 200]
         with pytest.raises(grpc.RpcError) as ended:
             list(watch)
         assert ended.value.code() is grpc.StatusCode.UNAVAILABLE  # type: ignore[attr-defined]

@@ -37,7 +37,7 @@ def test_rows_are_the_same_in_memory_and_in_their_file(tmp_path: Path, monkeypat
 
 def test_a_file_that_became_shorter_is_named_and_none_stays_open(tmp_path: Path) -> None:
     gc.collect()
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(list(Path("/proc/self/fd").iterdir()))
     rows = RowFile(mapped(tmp_path / "rows.npy", ROWS))
     os.truncate(tmp_path / "rows.npy", 1_000)
     np.testing.assert_array_equal(rows[np.array([0, 1, 9])], ROWS[[0, 1, 9]])
@@ -45,4 +45,4 @@ def test_a_file_that_became_shorter_is_named_and_none_stays_open(tmp_path: Path)
         rows[np.array([0, 49])]
     del rows
     gc.collect()
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
