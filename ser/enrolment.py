@@ -217,7 +217,9 @@ class Speakers:
             arrays = unpack_arrays(content, where)
             check_arrays(arrays, SpeakerStatistics.array_schema(len(self._adaptation.mean)), where)
             return SpeakerStatistics.from_arrays(arrays)
-        except (ValueError, DamagedError) as error:
+        except ValueError as error:
+            raise DamagedError(f"{where}: {error}; enroll the speaker anew, with replace") from None
+        except DamagedError as error:
             raise DamagedError(f"{error}; enroll the speaker anew, with replace") from None
 
 

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 
 from ser.arrays import load_arrays, save_arrays
+from ser.files import write_json
+from ser.stamps import Stamp
 from ser.strict_json import fingerprint
 
 
@@ -39,3 +41,11 @@ def forge_arrays(
     """Alters an .npz of a bundle; the manifest has its new digest."""
     save_arrays(folder / name, change(dict(load_arrays(folder / name))))
     forge_manifest(folder)
+
+
+def forge_stamp(folder: Path) -> None:
+    """Gives the stamp of a folder the digests of the files as they are, and its own."""
+    made_from = json.loads((folder / "stamp.json").read_text(encoding="utf-8"))["made_from"]
+    (folder / "stamp.json").unlink()
+    stamp = Stamp.of(folder, made_from, digests=True)
+    write_json(folder / "stamp.json", {**stamp.model_dump(), "digest": stamp.digest})

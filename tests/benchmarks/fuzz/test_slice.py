@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
@@ -59,7 +60,7 @@ def take(data: bytes) -> None:
         case b"error":
             raise KeyError("x")
         case b"slow":
-            while True:
+            for _ in itertools.count():
                 pass
         case b"crash":
             os.abort()

@@ -17,6 +17,7 @@ from ser.split import Protocol, folds, validation_names
 from ser.steps.cross_validation import PREDICTIONS, SCORES, plan_folds, summarise, train_fold
 from ser.steps.feature_extraction import load_features
 from ser.steps.protocol import FOLDS, REPORT, cross_validate
+from tests.forgery import forge_stamp
 
 
 def config(**changes: object) -> CrossValidationConfig:
@@ -102,6 +103,7 @@ def test_a_fold_that_fails_in_a_worker_ends_the_whole_with_its_own_words(feature
     rows = np.load(copy / "rows.npy")
     rows[:] = np.inf
     np.save(copy / "rows.npy", rows)
+    forge_stamp(copy)
     with pytest.raises(TrainingError, match=r"fold \d, seed 42: the training diverged"):
         cross_validate(copy, tmp_path / "out", settings)
     assert not (tmp_path / "out" / REPORT).exists()
