@@ -13,10 +13,11 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from inference_server.failures import STATUSES, JobFailedError
 from inference_server.jobs.store import Job
-from ser.bundle import TFLITE, Bundle, Manifest
+from ser.bundle import Bundle
 from ser.enrolment import KnownSpeaker
 from ser.errors import Code, FieldViolation
 from ser.features import About
+from ser.manifest import TFLITE, Manifest
 from ser.predictor import Piece, Prediction
 from ser.streaming import Window
 from ser_api.v1 import ser_pb2

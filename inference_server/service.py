@@ -29,8 +29,8 @@ from ser.bundle import Bundle
 from ser.config import parse
 from ser.corpus_set import is_corpora_file
 from ser.enrolment import check_speaker
-from ser.errors import ConfigError, DamagedError, FieldViolation, NotFoundError, SerError
-from ser.model_store import delete_bundle, find_bundle
+from ser.errors import ConfigError, DamagedError, FieldViolation, SerError
+from ser.model_store import delete_bundle, load_report
 from ser.predictor import Prediction
 from ser.request import TrainRequest
 from ser.sources import open_source
@@ -221,14 +221,7 @@ class SpeechEmotionRecognition:
     async def GetReport(self, request: ser_pb2.GetReportRequest, call: Call) -> httpbody_pb2.HttpBody:  # noqa: N802
         """See the proto."""
         place, model_id = self._model_place(request.model_save_path), _given(request.model_id, "model_id")
-
-        def read() -> bytes:
-            try:
-                return (find_bundle(place, model_id) / "report" / "report.html").read_bytes()
-            except (FileNotFoundError, IsADirectoryError):
-                raise NotFoundError(f"model_id: model {model_id} was not evaluated, it has no report") from None
-
-        page = await self._threads.files(read, call, f"the report of model {model_id}")
+        page = await self._threads.files(lambda: load_report(place, model_id), call, f"the report of model {model_id}")
         return httpbody_pb2.HttpBody(content_type="text/html; charset=utf-8", data=page)
 
     async def refresh(self) -> None:

@@ -16,8 +16,8 @@ from ser.bundle import Bundle
 from ser.config import parse
 from ser.dataset import Dataset
 from ser.errors import TrainingError
-from ser.files import STAMP
 from ser.request import TrainRequest
+from ser.stamps import STAMP
 
 
 def request(folder: Path, **changes: object) -> TrainRequest:
@@ -103,6 +103,8 @@ from ser.config import parse
 from ser.request import FeatureConfig, TrainingConfig
 from ser.steps.feature_extraction import extract_features
 from ser.steps.training import train
+
+pytestmark = pytest.mark.timeout(1_800)
 print("begins", flush=True)
 told = lambda progress: print(progress.stage, progress.done, flush=True)
 features, model = Path(sys.argv[2]), Path(sys.argv[3])
