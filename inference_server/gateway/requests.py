@@ -60,7 +60,7 @@ async def read_request(
     if route.takes_body:
         headers = Headers(scope=scope)
         body = await _read_body(headers, receive, settings, call)
-        kind = headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+        kind = kind_of(headers)
         if body and not _is_cheap(body, kind):
             return await call.threads.compute(lambda: _with_body(fields, body, kind, headers, descriptor), call)
         if body:
@@ -103,6 +103,11 @@ async def _read_body(headers: Headers, receive: Receive, settings: Settings, cal
             call.arrival.add(len(parts[-1]))
             if not event.get("more_body"):
                 return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def kind_of(headers: Headers) -> str:
+    """What a body is said to be, without parameters, in lower case; JSON where nothing is said."""
+    return headers.get("content-type", "application/json").partition(";")[0].strip().lower()
 
 
 def _with_body(fields: dict[str, Any], body: bytes, kind: str, headers: Headers, descriptor: Any) -> Message:

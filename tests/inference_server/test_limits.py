@@ -106,8 +106,9 @@ def test_calls_that_have_come_are_counted_and_bodies_on_their_way_are_not(
         with filelock.FileLock(tmp_path / "models" / ".other.lock"):  # calls that wait until the test lets them go
             waiting = [pool.submit(client.delete, "/models/other") for _ in range(2)]
             for _ in tries():
-                if (answer := client.post("/predict", json=body)).status_code != 200:
+                if 'ser_calls_in_flight{kind="short"} 12.0' in client.get("/metrics").text:  # ten bodies, two calls
                     break
+            answer = client.post("/predict", json=body)
             assert (answer.status_code, answer.headers["retry-after"]) == (429, "1")
             assert "SER_MAX_CALLS" in answer.json()["message"]
             assert code_of(lambda: stub.Predict(ser_pb2.PredictRequest(**body))) is EXHAUSTED

@@ -6,7 +6,6 @@ are held against their types as well, as the service does before anything else.
 
 from __future__ import annotations
 
-import asyncio
 import random
 import urllib.parse
 from collections.abc import Callable
@@ -59,7 +58,6 @@ def query(_: Surroundings) -> Parser:
 
 def form(_: Surroundings) -> Parser:
     """A form: multipart or urlencoded, its content type in the input's second line."""
-    loops: list[asyncio.AbstractEventLoop] = []
 
     def content(rng: random.Random, name: str) -> bytes:
         if rng.random() < 0.3:
@@ -72,11 +70,8 @@ def form(_: Surroundings) -> Parser:
 
     def read(data: bytes, descriptor: Any) -> Message:
         head, _, body = data.partition(b"\n")
-        if not loops:  # in the child, where it is used
-            loops.append(asyncio.new_event_loop())
         headers = Headers(raw=[(b"content-type", head)])
-        fields = loops[0].run_until_complete(gateway._of_body(body, headers, descriptor))
-        return to_message(fields, GetMessageClass(descriptor)())
+        return gateway._with_body({}, body, gateway.kind_of(headers), headers, descriptor)
 
     return _of_each_type(content, read)
 
