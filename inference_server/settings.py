@@ -13,6 +13,7 @@ import pydantic
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from inference_server.gateway.origins import served_names
 from ser.access import SCHEMES, Access
 from ser.archive import Limits
 from ser.audio import MAX_SECONDS
@@ -66,6 +67,10 @@ class Settings(BaseSettings):
     """Hosts that remote_url may name although they are private, comma-separated: names or addresses, host:port for one
     port only."""
 
+    served_names: str = ""
+    """Names that this server is called by over HTTP, besides localhost and its own addresses, comma-separated:
+    ser.example.org, name:port for one port only, *.example.org for all below it, and https://name where something in
+    front of this server speaks TLS. Calls by other names are refused: a page can be made to lead here."""
     token_file: Path | None = None
     """File of bearer tokens, one a line; each call must bring one."""
     tls_cert: Path | None = None
@@ -136,6 +141,12 @@ class Settings(BaseSettings):
         unknown = set(_listed(value)) - SCHEMES
         if unknown:
             raise ValueError(f"expected of {', '.join(sorted(SCHEMES))}, comma-separated, got {', '.join(unknown)}")
+        return value
+
+    @pydantic.field_validator("served_names")
+    @classmethod
+    def _names(cls, value: str) -> str:
+        served_names(value)
         return value
 
     @pydantic.model_validator(mode="after")
