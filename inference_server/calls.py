@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 import logging
 import re
 import secrets
@@ -13,15 +12,15 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from inference_server import metrics
+from inference_server.admission import Admission, caller_of
 from inference_server.failures import (
     DeadlineError,
     DefectError,
-    OverloadedError,
     StoppingError,
-    UnauthenticatedError,
     grpc_code,
 )
 from inference_server.settings import Settings
+from inference_server.tokens import RIGHTS, Right
 from ser.errors import Code, SerError
 
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
@@ -61,24 +60,18 @@ class Calls:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._tokens = settings.tokens
-        self._short = self._long = 0
+        self._admission = Admission(settings)
         self.stopping = asyncio.Event()
         """Set when the server is to stop; calls that wait for something end then."""
 
-    def authorise(self, authorization: str | None) -> None:
-        """Compares a bearer token with all that are allowed, in constant time.
+    def authorise(self, authorization: str | None, right: Right, *, address: str) -> str:
+        """Says who calls: a token where tokens are wanted, else an address.
 
         Raises:
-            UnauthenticatedError: If there is none, or a wrong one.
+            UnauthenticatedError: If there is no token, or a wrong one.
+            ForbiddenError: If it lacks the right.
         """
-        if self._tokens is None:
-            return
-        scheme, _, token = (authorization or "").partition(" ")
-        given = token.strip().encode() if scheme.lower() == "bearer" else b""
-        matches = [hmac.compare_digest(given, known) for known in self._tokens]
-        if not any(matches):
-            what = "a wrong one" if given else "none"
-            raise UnauthenticatedError(f"expected a bearer token (authorization: Bearer …), got {what}")
+        return caller_of(address) if self._tokens is None else self._tokens.caller(authorization, right)
 
     @asynccontextmanager
     async def enter(
@@ -88,6 +81,7 @@ class Calls:
         *,
         request_id: str,
         authorization: str | None,
+        address: str,
         seconds: float | None = None,
         long: bool = False,
     ) -> AsyncIterator[Call]:
@@ -98,6 +92,7 @@ class Calls:
             protocol: grpc or http.
             request_id: As `request_id` made it.
             authorization: The header of that name.
+            address: Where it comes from.
             seconds: How long the caller waits; None for ever.
             long: Whether it stays open: a training, a stream.
 
@@ -109,13 +104,12 @@ class Calls:
         call = Call(rpc, protocol, request_id, started + min(limit, float("inf") if seconds is None else seconds))
         kind, code = "long" if long else "short", Code.INTERNAL.name
         metrics.IN_FLIGHT.labels(kind).inc()
-        self._add(long, 1)
         try:
             if self.stopping.is_set():
                 raise StoppingError("the server is stopping; try again")
-            self.authorise(authorization)
-            self._admit(long)
-            yield call
+            caller = self.authorise(authorization, RIGHTS[rpc], address=address)
+            with self._admission.place(caller, long=long):
+                yield call
             code = "OK"
         except asyncio.CancelledError:
             code = Code.CANCELLED.name
@@ -132,24 +126,8 @@ class Calls:
             raise DefectError(call.request_id) from error
         finally:
             call.ended = True
-            self._add(long, -1)
             metrics.IN_FLIGHT.labels(kind).dec()
             self._tell(call, code, time.monotonic() - started)
-
-    def _add(self, long: bool, number: int) -> None:
-        if long:
-            self._long += number
-        else:
-            self._short += number
-
-    def _admit(self, long: bool) -> None:
-        under_way, allowed, name = (
-            (self._long, self._settings.max_streams, "SER_MAX_STREAMS")
-            if long
-            else (self._short, self._settings.max_calls, "SER_MAX_CALLS")
-        )
-        if under_way > allowed:
-            raise OverloadedError(f"{under_way} calls at once, at most {allowed} are taken ({name}); try again later")
 
     @staticmethod
     def _tell(call: Call, code: str, seconds: float) -> None:

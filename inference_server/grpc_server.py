@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import urllib.parse
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
@@ -82,6 +83,7 @@ def _handler(rpc: MethodDescriptor, method: Callable[..., Any], calls: Calls) ->
             "grpc",
             request_id=request_id(_text(metadata.get(REQUEST_ID))),
             authorization=_text(metadata.get("authorization")),
+            address=_address(context.peer()),
             seconds=context.time_remaining(),
             long=rpc.name in LONG,
         )
@@ -115,6 +117,11 @@ def _handler(rpc: MethodDescriptor, method: Callable[..., Any], calls: Calls) ->
     if rpc.server_streaming:
         return grpc.unary_stream_rpc_method_handler(streaming)
     return grpc.unary_unary_rpc_method_handler(unary)
+
+
+def _address(peer: str) -> str:
+    """The address in what gRPC says of the other end: ipv4:10.1.2.3:40000, ipv6:%5B::1%5D:40000."""
+    return urllib.parse.unquote(peer.partition(":")[2]).rpartition(":")[0].strip("[]")
 
 
 def _given_id(context: Context) -> str:

@@ -29,6 +29,7 @@ from inference_server.gateway.sockets import serve_socket
 from inference_server.grpc_server import LONG, REQUEST_ID
 from inference_server.jobs.store import JobStore
 from inference_server.settings import Settings
+from inference_server.tokens import METRICS_RIGHT
 from ser.errors import Code, ConfigError, FieldViolation, NotFoundError, SerError
 
 Scope = dict[str, Any]
@@ -102,7 +103,8 @@ class Gateway:
                 stopping = self._calls.stopping.is_set()
                 return Answer(b'{"status": "stopping"}', status=503) if stopping else Answer(b'{"status": "ready"}')
             case "/metrics":
-                self._calls.authorise(Headers(scope=scope).get("authorization"))
+                authorization = Headers(scope=scope).get("authorization")
+                self._calls.authorise(authorization, METRICS_RIGHT, address=_address(scope))
                 return Answer(metrics.exposition(self._jobs), metrics.CONTENT_TYPE)
             case "/openapi.json":
                 return Answer(self._openapi)
@@ -149,6 +151,7 @@ class Gateway:
             "http",
             request_id=given,
             authorization=headers.get("authorization"),
+            address=_address(scope),
             seconds=_seconds(headers.get(_TIMEOUT)),
             long=route.rpc.name in LONG,
         )
@@ -251,6 +254,11 @@ async def _next(messages: AsyncIterator[Message]) -> Message | None:
 async def _send_event(send: Send, message: Message) -> None:
     body = f"data: {json.dumps(to_json(message), ensure_ascii=False)}\n\n".encode()
     await send({"type": "http.response.body", "body": body, "more_body": True})
+
+
+def _address(scope: Scope) -> str:
+    client: tuple[str, int] | None = scope["client"]
+    return client[0] if client else ""
 
 
 def _seconds(text: str | None) -> float | None:
