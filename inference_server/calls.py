@@ -111,7 +111,7 @@ class Calls:
             with self._admission.place(caller, long=long):
                 yield call
             code = "OK"
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, GeneratorExit):  # the latter ends a stream whose answers nobody takes
             code = Code.CANCELLED.name
             raise
         except TimeoutError:

@@ -57,6 +57,12 @@ class DeadlineError(SerError):
     code = Code.DEADLINE_EXCEEDED
 
 
+class GoneError(SerError):
+    """The caller closed the connection before the request, or its answer, was whole."""
+
+    code = Code.CANCELLED
+
+
 class CancelledJobError(SerError):
     """The training was cancelled."""
 

@@ -13,11 +13,11 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
 
 from inference_server.calls import Call, Calls, request_id
 from inference_server.convert import unknown_fields
-from inference_server.failures import grpc_code, retry_after, to_status
+from inference_server.failures import GoneError, grpc_code, retry_after, to_status
+from inference_server.reflection import add_reflection
 from inference_server.settings import Settings
 from ser.errors import ConfigError, FieldViolation, SerError
 from ser_api.v1 import ser_pb2
@@ -41,7 +41,12 @@ def create_server(
             ("grpc.max_concurrent_streams", settings.max_calls + settings.max_streams),
             ("grpc.max_metadata_size", 16 << 10),
             ("grpc.max_connection_idle_ms", 300_000),
-            ("grpc.keepalive_permit_without_calls", 0),
+            # Clients may ask whether the server is there, by pings, each second, on quiet streams and without calls.
+            ("grpc.http2.min_ping_interval_without_data_ms", 1_000),
+            ("grpc.keepalive_permit_without_calls", 1),
+            # A client that went without a word, as by a cable that was pulled, is found out.
+            ("grpc.keepalive_time_ms", 60_000),
+            ("grpc.keepalive_timeout_ms", 20_000),
         ],
         # The same limits that `Calls` keeps, once more before a call is read.
         maximum_concurrent_rpcs=4 * (settings.max_calls + settings.max_streams),
@@ -50,8 +55,7 @@ def create_server(
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE.full_name, handlers),))
     healths = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(healths, server)
-    names = (SERVICE.full_name, health.SERVICE_NAME, reflection.SERVICE_NAME)
-    reflection.enable_server_reflection(names, server)
+    add_reflection(server, (SERVICE.full_name, health.SERVICE_NAME))
     address = f"{f'[{settings.host}]' if ':' in settings.host else settings.host}:{settings.grpc_port}"
     if settings.tls_cert and settings.tls_key:
         credentials = grpc.ssl_server_credentials(
@@ -105,7 +109,7 @@ def _handler(rpc: MethodDescriptor, method: Callable[..., Any], calls: Calls) ->
         try:
             async with enter(context) as call:
                 given = call.request_id
-                await context.send_initial_metadata(((REQUEST_ID, given),))
+                await _send_head(context, given)
                 parsed = _each(request, message_class) if rpc.client_streaming else _parse(request, message_class)
                 async for answer in method(parsed, call):
                     yield answer.SerializeToString()
@@ -117,6 +121,13 @@ def _handler(rpc: MethodDescriptor, method: Callable[..., Any], calls: Calls) ->
     if rpc.server_streaming:
         return grpc.unary_stream_rpc_method_handler(streaming)
     return grpc.unary_unary_rpc_method_handler(unary)
+
+
+async def _send_head(context: Context, given: str) -> None:
+    try:
+        await context.send_initial_metadata(((REQUEST_ID, given),))
+    except grpc.aio.BaseError:
+        raise GoneError("the caller hung up") from None
 
 
 def _address(peer: str) -> str:
@@ -149,6 +160,8 @@ def _parse(data: bytes, message_class: type[Message]) -> Message:
 
 
 async def _abort(context: Context, error: SerError, given: str) -> None:
+    if context.done():
+        return  # nobody is there to be told
     trailing = [(REQUEST_ID, given), ("grpc-status-details-bin", to_status(error, given).SerializeToString())]
     if (seconds := retry_after(error)) is not None:
         trailing.append(("retry-after", str(seconds)))

@@ -18,12 +18,12 @@ from starlette.datastructures import Headers
 
 from inference_server import metrics
 from inference_server.calls import Call, Calls, request_id
-from inference_server.failures import to_status
+from inference_server.failures import GoneError, to_status
 from inference_server.gateway.answers import REPORT_POLICY, Answer, failure, head, page_policy, refuse_socket, respond
 from inference_server.gateway.json_messages import to_json
 from inference_server.gateway.openapi import openapi
 from inference_server.gateway.origins import Origins
-from inference_server.gateway.requests import GoneError, read_request
+from inference_server.gateway.requests import read_request
 from inference_server.gateway.routes import Route, routes
 from inference_server.gateway.sockets import serve_socket
 from inference_server.grpc_server import LONG, REQUEST_ID

@@ -14,20 +14,15 @@ from google.protobuf.message_factory import GetMessageClass
 from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
-from inference_server.failures import DeadlineError
-from inference_server.gateway.json_messages import from_text, parse_json, to_message
+from inference_server.failures import DeadlineError, GoneError
+from inference_server.gateway import strict_json
+from inference_server.gateway.json_messages import from_text, to_message
 from inference_server.gateway.routes import Route
 from inference_server.settings import Settings
 from ser.errors import Code, ConfigError, FieldViolation, LimitError, SerError
 
 Scope = dict[str, Any]
 Receive = Any
-
-
-class GoneError(SerError):
-    """The caller closed the connection before the request was whole."""
-
-    code = Code.CANCELLED
 
 
 class SlowBodyError(DeadlineError):
@@ -112,11 +107,11 @@ async def _read_body(headers: Headers, receive: Receive, settings: Settings) -> 
 async def _of_body(body: bytes, headers: Headers, descriptor: Any) -> Any:
     kind = headers.get("content-type", "application/json").partition(";")[0].strip().lower()
     if kind == "application/json" or kind.endswith("+json"):
-        return parse_json(body)
+        return strict_json.parse(body)
     if kind == "application/x-www-form-urlencoded":
         # What curl -d calls everything, JSON too.
         if body.lstrip()[:1] in (b"{", b"["):
-            return parse_json(body)
+            return strict_json.parse(body)
         with _as_field_errors():
             text = body.decode("ascii")
             return from_text(urllib.parse.parse_qsl(text, keep_blank_values=True, errors="strict"), descriptor)

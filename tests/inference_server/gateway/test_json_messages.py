@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from google.protobuf import json_format
 
-from inference_server.gateway.json_messages import from_text, parse_json, to_json, to_message
+from inference_server.gateway.json_messages import from_text, to_json, to_message
+from inference_server.gateway.strict_json import parse
 from ser.errors import ConfigError
 from ser_api.v1 import ser_pb2
 
@@ -80,7 +81,7 @@ def test_one_of_several_is_one() -> None:
 @pytest.mark.parametrize("body", [b"", b"{", b"nan", b'{"a": NaN}', b'{"a": -Infinity}', b"\xff", b"[" * 100_000])
 def test_what_is_no_json(body: bytes) -> None:
     with pytest.raises(ConfigError, match="expected a body of JSON"):
-        parse_json(body)
+        parse(body)
 
 
 def test_depth_is_bounded() -> None:

@@ -1,0 +1,93 @@
+"""JSON without what readers of JSON disagree about: keys that come twice, numbers past all bounds, half characters."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any, NoReturn
+
+from ser.errors import ConfigError, FieldViolation
+
+MAX_DEPTH = 32
+"""Most objects and arrays in each other."""
+_LARGEST = 2**1023
+"""Whole numbers from here on have no double that is near them."""
+_HALF = "expected text in Unicode, got half a surrogate pair"
+
+
+class _Twice(dict[str, Any]):
+    """An object some of whose keys came several times."""
+
+    keys_twice: tuple[str, ...]
+
+
+def parse(text: bytes | str, *, at: str = "") -> Any:
+    """Decodes JSON.
+
+    Args:
+        text: What came.
+        at: The field that it came in; empty for a whole body.
+
+    Raises:
+        ConfigError: If it is no JSON, or such that readers disagree about; a violation for each place.
+    """
+    try:
+        value = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_object)
+    except (ValueError, RecursionError) as error:
+        what = "JSON" if at else "a body of JSON"
+        raise ConfigError([FieldViolation(at, f"expected {what}: {error}")]) from None
+    if violations := list(_violations(value, at, 0)):
+        raise ConfigError(violations)
+    return value
+
+
+def _violations(value: Any, path: str, depth: int) -> Iterator[FieldViolation]:
+    if isinstance(value, dict | list):
+        if depth > MAX_DEPTH:
+            yield FieldViolation(path, f"expected at most {MAX_DEPTH} objects and arrays in each other")
+            return
+        if isinstance(value, _Twice):
+            for key in value.keys_twice:
+                yield FieldViolation(_below(path, key), "expected once, came several times")
+        named = value.items() if isinstance(value, dict) else enumerate(value)
+        for name, item in named:
+            if isinstance(name, str) and not _is_text(name):
+                yield FieldViolation(_below(path, name), _HALF)
+            else:
+                yield from _violations(item, _below(path, name), depth + 1)
+    elif isinstance(value, str):
+        if not _is_text(value):
+            yield FieldViolation(path, _HALF)
+    elif isinstance(value, int | float) and not -_LARGEST < value < _LARGEST:
+        yield FieldViolation(path, "expected a number below 1e308, came a larger one")
+
+
+def _below(path: str, name: str | int) -> str:
+    if isinstance(name, int):
+        return f"{path}[{name}]"
+    shown = name[:200].encode(errors="backslashreplace").decode()
+    return f"{path}.{shown}" if path else shown
+
+
+def _is_text(value: str) -> bool:
+    if value.isascii():
+        return True
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) == len(pairs):
+        return made
+    twice = _Twice(made)
+    twice.keys_twice = tuple(name for name, times in Counter(name for name, _ in pairs).items() if times > 1)
+    return twice
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
