@@ -17,6 +17,7 @@ from inference_server.jobs.store import Job, JobStore, State
 from inference_server.paths import resolve_inside
 from inference_server.recordings import Recordings
 from inference_server.settings import Settings
+from ser.access import shown_address
 from ser.bundle import Bundle
 from ser.config import parse
 from ser.corpus_set import is_corpora_file
@@ -217,7 +218,7 @@ class SpeechEmotionRecognition:
         if settings.training_backend == "kubeflow" and is_corpora_file(request.remote_url):
             # Its addresses are known once a step has read it, and steps do not know what this server must not fetch.
             reason = "expected a zip: this server hands trainings to Kubeflow, where a corpora file is not taken"
-            raise ConfigError([FieldViolation("remote_url", f"{reason}, got {request.remote_url!r}")])
+            raise ConfigError([FieldViolation("remote_url", f"{reason}, got {shown_address(request.remote_url)!r}")])
         folders = {
             "data_path": resolve_inside(settings.data_root, request.data_path, field="data_path"),
             "model_save_path": self._model_place(request.model_save_path),

@@ -15,7 +15,7 @@ from typing import Any
 import urllib3
 
 from ser import archive
-from ser.access import SCHEMES, Access
+from ser.access import SCHEMES, Access, check_address, shown_address
 from ser.audio import SUFFIXES
 from ser.errors import ConfigError, DownloadError, FieldViolation, LimitError
 from ser.files import fingerprint
@@ -75,15 +75,16 @@ def open_source(remote_url: str, access: Access | None = None) -> Source:
     access = access or Access()
     try:
         parts = urllib.parse.urlsplit(remote_url)
-        parts.port  # noqa: B018 - raises where it is no number
-    except ValueError as error:
-        raise _refused(remote_url, f"an address ({error})") from None
+    except ValueError:  # its words may have parts of a password
+        raise _refused(remote_url, "an address") from None
     if parts.scheme in {*SCHEMES, ""}:
         access.check_scheme(parts.scheme or "file")
     match parts.scheme:
         case "http" | "https":
-            if not parts.hostname:
-                raise _refused(remote_url, "a host behind the scheme")
+            try:
+                check_address(remote_url)
+            except ValueError as error:
+                raise _refused(remote_url, str(error)) from None
             return HttpSource(remote_url, access)
         case "file":
             return _local(Path(urllib.parse.unquote(parts.path)))
@@ -96,7 +97,7 @@ def open_source(remote_url: str, access: Access | None = None) -> Source:
 
 
 def _refused(remote_url: str, expected: str) -> ConfigError:
-    return ConfigError([FieldViolation("remote_url", f"expected {expected}, got {remote_url!r}")])
+    return ConfigError([FieldViolation("remote_url", f"expected {expected}, got {shown_address(remote_url)!r}")])
 
 
 def _local(path: Path) -> FileSource | FolderSource:
@@ -120,8 +121,7 @@ class HttpSource(Source):
     @property
     def description(self) -> str:
         """See `Source.description`."""
-        parts = urllib.parse.urlsplit(self.url)
-        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+        return shown_address(self.url).partition("?")[0]
 
     def identity(self) -> dict[str, Any]:
         """See `Source.identity`. A server is not asked again: `force` does that."""
@@ -144,6 +144,8 @@ class HttpSource(Source):
                     response.release_conn()
         except urllib3.exceptions.HTTPError as error:
             raise DownloadError(f"{self.description}: {_reason(error)}") from error
+        except ValueError as error:  # of urllib.parse
+            raise DownloadError(f"{self.description}: the server redirected to what is no address") from error
 
     def _save(self, response: urllib3.BaseHTTPResponse, path: Path, max_bytes: int, report: Reporter) -> None:
         if response.status != 200:
@@ -169,6 +171,8 @@ def _reason(error: urllib3.exceptions.HTTPError) -> str:
     match error:
         case urllib3.exceptions.MaxRetryError(reason=reason) if reason is not None:
             return f"no usable answer after several tries: {reason}"
+        case urllib3.exceptions.LocationParseError(location=location):
+            return f"the server redirected to {shown_address(location)!r}, which is no address"
         case urllib3.exceptions.ProtocolError():
             return f"the download was cut short: {error}"
         case _:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any, NoReturn
@@ -11,8 +12,8 @@ from ser.errors import ConfigError, FieldViolation
 
 MAX_DEPTH = 32
 """Most objects and arrays in each other."""
-_LARGEST = 2**1023
-"""Whole numbers from here on have no double that is near them."""
+_LARGEST = 1e308
+_MOST_DIGITS = 309
 _HALF = "expected text in Unicode, got half a surrogate pair"
 
 
@@ -33,7 +34,7 @@ def parse(text: bytes | str, *, at: str = "") -> Any:
         ConfigError: If it is no JSON, or such that readers disagree about; a violation for each place.
     """
     try:
-        value = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_object)
+        value = json.loads(text, parse_constant=_no_constant, parse_int=_integer, object_pairs_hook=_object)
     except (ValueError, RecursionError) as error:
         what = "JSON" if at else "a body of JSON"
         raise ConfigError([FieldViolation(at, f"expected {what}: {error}")]) from None
@@ -60,7 +61,7 @@ def _violations(value: Any, path: str, depth: int) -> Iterator[FieldViolation]:
         if not _is_text(value):
             yield FieldViolation(path, _HALF)
     elif isinstance(value, int | float) and not -_LARGEST < value < _LARGEST:
-        yield FieldViolation(path, "expected a number below 1e308, came a larger one")
+        yield FieldViolation(path, f"expected a number below {_LARGEST:g}, came a larger one")
 
 
 def _below(path: str, name: str | int) -> str:
@@ -87,6 +88,10 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     twice = _Twice(made)
     twice.keys_twice = tuple(name for name, times in Counter(name for name, _ in pairs).items() if times > 1)
     return twice
+
+
+def _integer(text: str) -> int | float:
+    return int(text) if len(text) <= _MOST_DIGITS else math.inf
 
 
 def _no_constant(name: str) -> NoReturn:
