@@ -19,6 +19,7 @@ from inference_server.failures import (
     StoppingError,
     grpc_code,
 )
+from inference_server.roots import Roots
 from inference_server.settings import Settings
 from inference_server.tokens import RIGHTS, Right
 from ser.errors import Code, SerError
@@ -61,6 +62,7 @@ class Calls:
         self._settings = settings
         self._tokens = settings.tokens
         self._admission = Admission(settings)
+        self._roots = Roots(settings)
         self.stopping = asyncio.Event()
         """Set when the server is to stop; calls that wait for something end then."""
 
@@ -120,6 +122,7 @@ class Calls:
         except SerError as error:
             code = grpc_code(error).name
             call.facts["error"] = str(error)
+            self._roots.hide_in(error)
             raise
         except Exception as error:
             logger.exception("defect", extra={"request_id": call.request_id, "rpc": rpc})

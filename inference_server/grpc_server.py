@@ -14,6 +14,7 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
+from inference_server import checks
 from inference_server.calls import Call, Calls, request_id
 from inference_server.convert import unknown_fields
 from inference_server.failures import GoneError, grpc_code, retry_after, to_status
@@ -156,6 +157,7 @@ def _parse(data: bytes, message_class: type[Message]) -> Message:
         raise ConfigError([FieldViolation("", f"expected a {name}, got {len(data)} bytes that are none")]) from None
     if violations := unknown_fields(message):
         raise ConfigError(violations)
+    checks.check(message)
     return message
 
 

@@ -10,18 +10,18 @@ from typing import Protocol, TypeVar
 
 from google.api import httpbody_pb2
 
-from inference_server import convert, metrics, models
+from inference_server import checks, convert, metrics, models
 from inference_server.calls import Call, Calls
 from inference_server.failures import CancelledJobError, StoppingError
 from inference_server.jobs.store import Job, JobStore, State
 from inference_server.paths import resolve_inside
 from inference_server.recordings import Recordings
+from inference_server.roots import Roots
 from inference_server.settings import Settings
 from ser.access import shown_address
 from ser.bundle import Bundle
 from ser.config import parse
 from ser.corpus_set import is_corpora_file
-from ser.enrolment import check_speaker
 from ser.errors import ConfigError, FieldViolation, NotFoundError, SerError
 from ser.model_store import delete_bundle, find_bundle
 from ser.predictor import Predictor
@@ -49,6 +49,7 @@ class SpeechEmotionRecognition:
         self._settings = settings
         self._calls = calls
         self._jobs = jobs
+        self._roots = Roots(settings)
         self._model_root = resolve_inside(settings.model_root, "", field="model_save_path")
         self._models = models.ModelStore(settings.max_loaded_models, settings.refresh_seconds)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="predict")
@@ -73,11 +74,11 @@ class SpeechEmotionRecognition:
         """See the proto."""
         job = await self._submit(request)
         call.facts["job_id"] = job.job_id
-        return convert.training_job(job)
+        return self._shown(job)
 
     async def GetTrainingJob(self, request: ser_pb2.GetTrainingJobRequest, call: Call) -> ser_pb2.TrainingJob:  # noqa: ARG002, N802
         """See the proto."""
-        return convert.training_job(self._jobs.get(_given(request.job_id, "job_id")))
+        return self._shown(self._jobs.get(request.job_id))
 
     async def ListTrainingJobs(  # noqa: N802
         self,
@@ -85,19 +86,17 @@ class SpeechEmotionRecognition:
         call: Call,  # noqa: ARG002
     ) -> ser_pb2.ListTrainingJobsResponse:
         """See the proto."""
-        size, token = _page_size(request), request.page_token
-        if token and not (token.isascii() and token.isdigit() and len(token) < 19):
-            raise _wrong("page_token", f"expected the next_page_token of an answer, got {token[:100]!r}")
+        size, token = checks.page_size(request), request.page_token
         jobs = self._jobs.newest(size + 1, before=int(token) if token else None)
         page = jobs[:size]
         return ser_pb2.ListTrainingJobsResponse(
-            jobs=[convert.training_job(job) for job in page],
+            jobs=[self._shown(job) for job in page],
             next_page_token=str(page[-1].number) if len(jobs) > size else "",
         )
 
     async def CancelTrainingJob(self, request: ser_pb2.CancelTrainingJobRequest, call: Call) -> ser_pb2.TrainingJob:  # noqa: ARG002, N802
         """See the proto."""
-        return convert.training_job(self._jobs.cancel(_given(request.job_id, "job_id")))
+        return self._shown(self._jobs.cancel(request.job_id))
 
     async def WatchTrainingJob(  # noqa: N802
         self,
@@ -105,13 +104,12 @@ class SpeechEmotionRecognition:
         call: Call,  # noqa: ARG002
     ) -> AsyncIterator[ser_pb2.TrainingJob]:
         """See the proto."""
-        async for job in self._follow(_given(request.job_id, "job_id")):
-            yield convert.training_job(job)
+        async for job in self._follow(request.job_id):
+            yield self._shown(job)
 
     async def Predict(self, request: ser_pb2.PredictRequest, call: Call) -> ser_pb2.PredictResponse:  # noqa: N802
         """See the proto."""
-        _check_one_of(request)
-        threshold = _threshold(request)
+        threshold = request.uncertain_below
         predictor = await self._predictor(request)
         call.facts["model_id"] = request.model_id
         if request.sample_name:
@@ -133,11 +131,15 @@ class SpeechEmotionRecognition:
         first = await anext(requests, None)
         if first is None or first.WhichOneof("message") != "config":
             raise _wrong("config", "expected the configuration in the first message, and only there")
-        predictor = await self._predictor(first.config)
-        call.facts["model_id"] = first.config.model_id
-        fields = StreamConfig.model_fields
+        fields, wrong = StreamConfig.model_fields, checks.Gathered()
         given = {field.name: value for field, value in first.config.ListFields() if field.name in fields}
-        config, about = parse(StreamConfig, given, at="config"), convert.about(first.config)
+        with wrong:
+            checks.check(first.config, at="config")
+        with wrong:
+            config = parse(StreamConfig, given, at="config")
+        wrong.end()
+        predictor, about = await self._predictor(first.config), convert.about(first.config)
+        call.facts["model_id"] = first.config.model_id
         heard = await self._recordings.listen(first.config.enrollment_clips, "config.enrollment_clips", predictor, call)
         stream = await self._in_thread(lambda: StreamingPredictor(predictor, config, about, heard))
         model: Bundle | None = predictor.bundle
@@ -162,7 +164,7 @@ class SpeechEmotionRecognition:
 
     async def DeleteModel(self, request: ser_pb2.DeleteModelRequest, call: Call) -> ser_pb2.DeleteModelResponse:  # noqa: ARG002, N802
         """See the proto."""
-        place, model_id = self._model_place(request.model_save_path), _given(request.model_id, "model_id")
+        place, model_id = self._model_place(request.model_save_path), request.model_id
         await self._in_thread(lambda: delete_bundle(place, model_id))
         return ser_pb2.DeleteModelResponse(model_id=request.model_id)
 
@@ -170,16 +172,14 @@ class SpeechEmotionRecognition:
         """See the proto."""
         predictor = await self._predictor(request)
         call.facts["model_id"] = request.model_id
-        name, speakers = _given(request.speaker, "speaker"), predictor.speakers
-        check_speaker(name)
+        name, speakers = request.speaker, predictor.speakers
         heard = await self._recordings.listen(request.clips, "clips", predictor, call)
-        if heard is None:
-            raise _wrong("clips", "mandatory, and missing")
+        assert heard is not None  # noqa: S101 - there are clips
         return convert.speaker(await self._in_thread(lambda: speakers.enroll(name, heard, replace=request.replace)))
 
     async def ListSpeakers(self, request: ser_pb2.ListSpeakersRequest, call: Call) -> ser_pb2.ListSpeakersResponse:  # noqa: ARG002, N802
         """See the proto."""
-        size = _page_size(request)
+        size = checks.page_size(request)
         speakers = (await self._predictor(request)).speakers
         found = await self._in_thread(lambda: speakers.list(after=request.page_token, at_most=size + 1))
         return ser_pb2.ListSpeakersResponse(
@@ -189,13 +189,13 @@ class SpeechEmotionRecognition:
 
     async def DeleteSpeaker(self, request: ser_pb2.DeleteSpeakerRequest, call: Call) -> ser_pb2.DeleteSpeakerResponse:  # noqa: ARG002, N802
         """See the proto."""
-        speakers, name = (await self._predictor(request)).speakers, _given(request.speaker, "speaker")
+        speakers, name = (await self._predictor(request)).speakers, request.speaker
         await self._in_thread(lambda: speakers.delete(name))
         return ser_pb2.DeleteSpeakerResponse(speaker=name)
 
     async def GetReport(self, request: ser_pb2.GetReportRequest, call: Call) -> httpbody_pb2.HttpBody:  # noqa: ARG002, N802
         """See the proto."""
-        place, model_id = self._model_place(request.model_save_path), _given(request.model_id, "model_id")
+        place, model_id = self._model_place(request.model_save_path), request.model_id
         page = await self._in_thread(lambda: find_bundle(place, model_id)) / "report" / "report.html"
         if not page.is_file():
             raise NotFoundError(f"model_id: model {request.model_id} was not evaluated, it has no report")
@@ -213,19 +213,28 @@ class SpeechEmotionRecognition:
 
     async def _submit(self, message: ser_pb2.TrainRequest) -> Job:
         settings = self._settings
-        request = parse(TrainRequest, convert.train_fields(message))
-        source = open_source(request.remote_url, settings.access)
+        wrong = checks.Gathered()
+        with wrong:
+            request = parse(TrainRequest, convert.train_fields(message))
+        if message.remote_url:
+            with wrong:
+                source = open_source(message.remote_url, settings.access)
+        with wrong:
+            data_path = resolve_inside(settings.data_root, message.data_path, field="data_path")
+        with wrong:
+            model_save_path = self._model_place(message.model_save_path)
+        wrong.end()
         if settings.training_backend == "kubeflow" and is_corpora_file(request.remote_url):
             # Its addresses are known once a step has read it, and steps do not know what this server must not fetch.
             reason = "expected a zip: this server hands trainings to Kubeflow, where a corpora file is not taken"
             raise ConfigError([FieldViolation("remote_url", f"{reason}, got {shown_address(request.remote_url)!r}")])
-        folders = {
-            "data_path": resolve_inside(settings.data_root, request.data_path, field="data_path"),
-            "model_save_path": self._model_place(request.model_save_path),
-        }
         await self._in_thread(source.check)
+        folders = {"data_path": data_path, "model_save_path": model_save_path}
         content = {**request.model_dump(mode="json", by_alias=True), **folders}
         return self._jobs.add(content, max_queued=settings.max_queued_jobs)
+
+    def _shown(self, job: Job) -> ser_pb2.TrainingJob:
+        return convert.training_job(job, self._settings, self._roots)
 
     async def _follow(self, job_id: str) -> AsyncIterator[Job]:
         """A job as it stands, then at each change, until its end."""
@@ -265,7 +274,7 @@ class SpeechEmotionRecognition:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     async def _predictor(self, request: _OfModel) -> Predictor:
-        place, model_id = self._model_place(request.model_save_path), _given(request.model_id, "model_id")
+        place, model_id = self._model_place(request.model_save_path), request.model_id
         predictor = self._models.held(place, model_id)
         if predictor is None:
             predictor = await self._in_thread(lambda: self._models.open(place, model_id))
@@ -280,40 +289,6 @@ def _clip_of(request: ser_pb2.PredictRequest) -> ser_pb2.Clip:
     return ser_pb2.Clip(
         audio=request.audio, name=request.sample_name, speaker=request.speaker, gender=request.gender, text=request.text
     )
-
-
-def _check_one_of(request: ser_pb2.PredictRequest) -> None:
-    given = [name for name in ("sample_name", "audio", "clips") if getattr(request, name)]
-    if len(given) != 1:
-        came = " and ".join(given) or "none of them"
-        raise _wrong(given[1] if given else "audio", f"expected one of sample_name, audio and clips, got {came}")
-    about = [name for name in ("speaker", "gender", "text") if getattr(request, name)]
-    if about and given != ["audio"]:
-        raise _wrong(about[0], f"expected only with audio, came with {given[0]}")
-    if request.enrollment_clips:
-        if given == ["sample_name"]:
-            raise _wrong("enrollment_clips", "expected only with audio or clips, came with sample_name")
-        if len(speakers := {clip.speaker for clip in request.clips}) > 1:
-            raise _wrong("enrollment_clips", f"expected clips of one speaker, they name {len(speakers)}")
-
-
-def _page_size(request: ser_pb2.ListTrainingJobsRequest | ser_pb2.ListSpeakersRequest) -> int:
-    size = request.page_size if request.HasField("page_size") else 100
-    if not 1 <= size <= 1_000:
-        raise _wrong("page_size", f"expected 1 to 1000, got {size}")
-    return size
-
-
-def _threshold(request: ser_pb2.PredictRequest) -> float:
-    if not 0 <= request.uncertain_below <= 1:
-        raise _wrong("uncertain_below", f"expected 0 to 1, got {request.uncertain_below:g}")
-    return request.uncertain_below
-
-
-def _given(value: str, field: str) -> str:
-    if not value:
-        raise _wrong(field, "mandatory, and missing")
-    return value
 
 
 def _wrong(field: str, description: str) -> SerError:

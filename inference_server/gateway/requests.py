@@ -14,6 +14,7 @@ from google.protobuf.message_factory import GetMessageClass
 from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
+from inference_server import checks
 from inference_server.failures import DeadlineError, GoneError
 from inference_server.gateway import strict_json
 from inference_server.gateway.json_messages import from_text, to_message
@@ -62,7 +63,9 @@ async def read_request(
             if not isinstance(content, Mapping):
                 raise ConfigError([FieldViolation("", "expected a body that is a JSON object")])
             _merge(fields, content)
-    return to_message(fields, GetMessageClass(descriptor)())
+    message = to_message(fields, GetMessageClass(descriptor)())
+    checks.check(message)
+    return message
 
 
 def files_of(descriptor: Any) -> list[Any]:
