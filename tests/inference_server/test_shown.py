@@ -169,7 +169,7 @@ def test_an_empty_request_is_told_of_all_that_is_missing(
         ("DeleteModel", ser_pb2.DeleteModelRequest(model_id=".."), {"model_id"}),
         ("GetReport", ser_pb2.GetReportRequest(model_id="a/b"), {"model_id"}),
         ("EnrollSpeaker", ser_pb2.EnrollSpeakerRequest(), {"model_id", "speaker", "clips"}),
-        ("EnrollSpeaker", ser_pb2.EnrollSpeakerRequest(model_id="..", speaker="../x"), {"model_id", "speaker", "clips"}),
+        ("EnrollSpeaker", ser_pb2.EnrollSpeakerRequest(model_id="..", speaker="/"), {"model_id", "speaker", "clips"}),
         ("ListSpeakers", ser_pb2.ListSpeakersRequest(page_size=1_001), {"model_id", "page_size"}),
         ("DeleteSpeaker", ser_pb2.DeleteSpeakerRequest(), {"model_id", "speaker"}),
     ],
