@@ -5,9 +5,7 @@ A limit for each caller keeps one from taking all places. A caller is a token; w
 
 from __future__ import annotations
 
-import contextlib
 import ipaddress
-from collections.abc import Iterator
 
 from inference_server.failures import OverloadedError
 from inference_server.settings import Settings
@@ -20,19 +18,17 @@ class Admission:
         self._short = _Places(settings.max_calls, settings.max_calls_per_caller, "CALLS")
         self._long = _Places(settings.max_streams, settings.max_streams_per_caller, "STREAMS")
 
-    @contextlib.contextmanager
-    def place(self, caller: str, *, long: bool) -> Iterator[None]:
-        """Holds a place as long as the call is under way.
+    def take(self, caller: str, *, long: bool) -> None:
+        """Takes a place; whoever got one gives it back.
 
         Raises:
             OverloadedError: If there is none left, for this caller or at all.
         """
-        places = self._long if long else self._short
-        places.take(caller)
-        try:
-            yield
-        finally:
-            places.give_back(caller)
+        (self._long if long else self._short).take(caller)
+
+    def give_back(self, caller: str, *, long: bool) -> None:
+        """Gives a place back that was taken."""
+        (self._long if long else self._short).give_back(caller)
 
 
 class _Places:

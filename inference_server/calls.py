@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import re
 import secrets
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Self
 
 from inference_server import metrics
 from inference_server.admission import Admission, caller_of
+from inference_server.bytes_in_flight import Arrival, BytesInFlight
 from inference_server.failures import (
     DeadlineError,
     DefectError,
@@ -21,6 +24,7 @@ from inference_server.failures import (
 )
 from inference_server.roots import Roots
 from inference_server.settings import Settings
+from inference_server.threads import Threads
 from inference_server.tokens import RIGHTS, Right
 from ser.errors import Code, SerError
 
@@ -40,10 +44,25 @@ class Call:
     """Set by the caller, or made here; in the answer and in the log."""
     deadline: float
     """Until when an answer is of use, as `time.monotonic`."""
+    arrival: Arrival
+    """Its request's bytes."""
+    long: bool = False
+    """Whether it stays open: a training, a stream."""
     ended: bool = False
     """Whether nobody waits any more; work in a thread looks here."""
+    caller: str = ""
+    """Who calls: a token, or an address."""
+    admitted: bool = False
+    """Whether it counts as one of the calls at once: it has come whole."""
+    audio_seconds: float = 0.0
+    """Sound that it has brought so far."""
     facts: dict[str, object] = field(default_factory=dict)
     """What else to log."""
+
+    @classmethod
+    def of_server(cls, rpc: str) -> Self:
+        """What the server does of its own accord, without a deadline."""
+        return cls(rpc, "", "", math.inf, BytesInFlight(0, 0).arrival())
 
     def check(self) -> None:
         """Ends work that nobody waits for.
@@ -63,6 +82,8 @@ class Calls:
         self._tokens = settings.tokens
         self._admission = Admission(settings)
         self._roots = Roots(settings)
+        self.threads = Threads()
+        self.bytes = BytesInFlight(settings.max_bytes_in_flight, settings.max_body_seconds)
         self.stopping = asyncio.Event()
         """Set when the server is to stop; calls that wait for something end then."""
 
@@ -86,6 +107,7 @@ class Calls:
         address: str,
         seconds: float | None = None,
         long: bool = False,
+        whole: bool = True,
     ) -> AsyncIterator[Call]:
         """Lets a call in, or refuses it at once; what it raises leaves as a `SerError`.
 
@@ -97,21 +119,24 @@ class Calls:
             address: Where it comes from.
             seconds: How long the caller waits; None for ever.
             long: Whether it stays open: a training, a stream.
+            whole: Whether its request has come; else `admit` counts it when it has.
 
         Raises:
             SerError: Of the call, or because it is refused.
         """
         started = time.monotonic()
-        limit = float("inf") if long else self._settings.max_call_seconds
-        call = Call(rpc, protocol, request_id, started + min(limit, float("inf") if seconds is None else seconds))
+        limit = math.inf if long else self._settings.max_call_seconds
+        deadline = started + min(limit, math.inf if seconds is None else seconds)
+        call = Call(rpc, protocol, request_id, deadline, self.bytes.arrival(), long)
         kind, code = "long" if long else "short", Code.INTERNAL.name
         metrics.IN_FLIGHT.labels(kind).inc()
         try:
-            if self.stopping.is_set():
+            if long and self.stopping.is_set():  # a short one that is on its way is still answered
                 raise StoppingError("the server is stopping; try again")
-            caller = self.authorise(authorization, RIGHTS[rpc], address=address)
-            with self._admission.place(caller, long=long):
-                yield call
+            call.caller = self.authorise(authorization, RIGHTS[rpc], address=address)
+            if whole:
+                self.admit(call)
+            yield call
             code = "OK"
         except (asyncio.CancelledError, GeneratorExit):  # the latter ends a stream whose answers nobody takes
             code = Code.CANCELLED.name
@@ -129,8 +154,20 @@ class Calls:
             raise DefectError(call.request_id) from error
         finally:
             call.ended = True
+            call.arrival.forget()
+            if call.admitted:
+                self._admission.give_back(call.caller, long=long)
             metrics.IN_FLIGHT.labels(kind).dec()
             self._tell(call, code, time.monotonic() - started)
+
+    def admit(self, call: Call) -> None:
+        """Counts a call that has come whole. One that is on its way holds no place: its bytes are what is counted.
+
+        Raises:
+            OverloadedError: If as many as may be are under way already, of this caller or at all.
+        """
+        self._admission.take(call.caller, long=call.long)
+        call.admitted = True
 
     @staticmethod
     def _tell(call: Call, code: str, seconds: float) -> None:

@@ -8,12 +8,17 @@ import pydantic
 from pydantic_settings import CliApp
 
 from inference_server import logs
+from inference_server.ports import PortError
 from inference_server.settings import Settings
-from inference_server.supervisor import PortError, Supervisor, model_root_hint
+from inference_server.supervisor import StartError, Supervisor, model_root_hint
 
 
 def main() -> None:
-    """Reads the settings, serves until SIGTERM or SIGINT. Exit status 2 for a wrong setting, 7 for a port taken."""
+    """Reads the settings, serves until SIGTERM or SIGINT.
+
+    Exit status 2 for a wrong setting, 7 if another process has a port or runs the jobs of the queue, 1 if a worker does
+    not come up.
+    """
     try:
         settings = CliApp.run(Settings)
     except pydantic.ValidationError as error:
@@ -22,13 +27,16 @@ def main() -> None:
     logs.configure(settings.log_level, settings.log_format)
     try:
         supervisor = Supervisor(settings)
+        with supervisor.start():
+            sys.stdout.write(_welcome(supervisor.settings))
+            sys.stdout.flush()
+            supervisor.run()
     except PortError as error:
         sys.stderr.write(f"ser-server: {error}\n")
         sys.exit(7)
-    with supervisor.start():
-        sys.stdout.write(_welcome(supervisor.settings))
-        sys.stdout.flush()
-        supervisor.run()
+    except StartError as error:
+        sys.stderr.write(f"ser-server: {error}\n")
+        sys.exit(7 if error.taken else 1)
 
 
 def explain(program: str, error: pydantic.ValidationError) -> str:

@@ -63,6 +63,13 @@ class GoneError(SerError):
     code = Code.CANCELLED
 
 
+class HeldUpError(SerError):
+    """Files are waited for by so many already that this call is better told at once."""
+
+    code = Code.UNAVAILABLE
+    retry_after_seconds = 1
+
+
 class CancelledJobError(SerError):
     """The training was cancelled."""
 

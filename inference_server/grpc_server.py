@@ -99,6 +99,7 @@ def _handler(rpc: MethodDescriptor, method: Callable[..., Any], calls: Calls) ->
             async with enter(context) as call:
                 given = call.request_id
                 context.set_trailing_metadata(((REQUEST_ID, given),))
+                call.arrival.add(len(data))
                 answer: Message = await method(_parse(data, message_class), call)
                 return answer.SerializeToString()
         except SerError as error:
@@ -111,7 +112,11 @@ def _handler(rpc: MethodDescriptor, method: Callable[..., Any], calls: Calls) ->
             async with enter(context) as call:
                 given = call.request_id
                 await _send_head(context, given)
-                parsed = _each(request, message_class) if rpc.client_streaming else _parse(request, message_class)
+                if rpc.client_streaming:
+                    parsed: Any = _each(request, message_class, call)
+                else:
+                    call.arrival.add(len(request))
+                    parsed = _parse(request, message_class)
                 async for answer in method(parsed, call):
                     yield answer.SerializeToString()
         except SerError as error:
@@ -144,8 +149,10 @@ def _text(value: str | bytes | None) -> str | None:
     return value.decode("ascii", "replace") if isinstance(value, bytes) else value
 
 
-async def _each(requests: AsyncIterator[bytes], message_class: type[Message]) -> AsyncIterator[Message]:
+async def _each(requests: AsyncIterator[bytes], message_class: type[Message], call: Call) -> AsyncIterator[Message]:
     async for data in requests:
+        call.arrival.forget()  # of the message before
+        call.arrival.add(len(data))
         yield _parse(data, message_class)
 
 

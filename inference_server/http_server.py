@@ -1,11 +1,13 @@
-"""The HTTP side of a worker: uvicorn, with a bound on connections and on how long a request's head may take."""
+"""The HTTP side of a worker: uvicorn, with bounds on connections and heads, and an end that cuts nobody off."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import http
+import socket
 import ssl
+import time
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
@@ -23,8 +25,13 @@ from ser.errors import Code, LimitError, SerError
 MAX_HEAD_BYTES = 64 << 10
 """Largest head of a request: its first line and its headers."""
 MAX_HEADERS = 100
-_MOST_LINGERING = 64
-_SECONDS_TO_LINGER = 2.0
+_MOST_REFUSED = 64
+"""So many connections that were refused are read from until their callers have the answer."""
+_SECONDS_TO_READ = 2.0
+_LONGEST_LINGER_SECONDS = 1.0
+_SHORTEST_LINGER_SECONDS = 0.1
+"""In which connections that wait in the kernel are accepted."""
+_TICK_SECONDS = 0.02
 
 
 def create_server(app: Any, settings: Settings) -> uvicorn.Server:
@@ -34,7 +41,7 @@ def create_server(app: Any, settings: Settings) -> uvicorn.Server:
         "max_connections_per_caller": settings.max_connections_per_caller,
         "max_head_seconds": settings.max_body_seconds,
         "max_unread_bytes": settings.max_message_bytes,
-        "lingering": set(),
+        "refused": set(),
     }
     config = uvicorn.Config(
         app,
@@ -48,21 +55,47 @@ def create_server(app: Any, settings: Settings) -> uvicorn.Server:
         date_header=False,
         proxy_headers=False,
         timeout_keep_alive=75,
-        timeout_graceful_shutdown=max(1, round(settings.grace_seconds)),
+        timeout_graceful_shutdown=max(1, round(settings.grace_seconds - _linger(settings))),
         ssl_certfile=settings.tls_cert,
         ssl_keyfile=settings.tls_key,
         ssl_ca_certs=str(settings.tls_client_ca) if settings.tls_client_ca else None,
         ssl_cert_reqs=ssl.CERT_REQUIRED if settings.tls_client_ca else ssl.CERT_NONE,
     )
     config.load()
-    return _Server(config)
+    return _Server(config, _linger(settings))
+
+
+def _linger(settings: Settings) -> float:
+    return min(_LONGEST_LINGER_SECONDS, settings.grace_seconds / 2)
 
 
 class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, linger: float) -> None:
+        super().__init__(config)
+        self._linger = linger
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Signals belong to the worker."""
         yield
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Takes what has come, or is on its way, for a moment more, and has every answer be its connection's last.
+
+        uvicorn itself closes what it finds idle at once, and with it requests that the caller has sent already. That
+        nobody else connects meanwhile is the supervisor's affair.
+        """
+        protocol: Any = self.config.http_protocol_class
+        protocol.closing = True
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, BoundedProtocol):
+                connection.close_after_answer()
+        started = time.monotonic()
+        while (passed := time.monotonic() - started) < self._linger:
+            if passed > _SHORTEST_LINGER_SECONDS and not self.server_state.connections:
+                break
+            await asyncio.sleep(_TICK_SECONDS)
+        await super().shutdown(sockets)
 
 
 class TooLargeHeadError(LimitError):
@@ -84,7 +117,9 @@ class BoundedProtocol(HttpToolsProtocol):
     max_connections_per_caller: ClassVar[int]
     max_head_seconds: ClassVar[float]
     max_unread_bytes: ClassVar[int]
-    lingering: ClassVar[set[BoundedProtocol]]
+    refused: ClassVar[set[BoundedProtocol]]
+    closing: ClassVar[bool] = False
+    """Whether each answer is the last of its connection."""
     _timer: asyncio.TimerHandle | None = None
     _let_in = False
     _refused = False
@@ -104,7 +139,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """As asyncio's protocols."""
-        self.lingering.discard(self)
+        self.refused.discard(self)
         if self._timer is not None:
             self._timer.cancel()
         if self._let_in:
@@ -141,6 +176,13 @@ class BoundedProtocol(HttpToolsProtocol):
             self._refuse(self.transport, _too_large())
             raise _too_large()  # ends the parser
         super().on_headers_complete()
+        if self.closing:
+            self.close_after_answer()
+
+    def close_after_answer(self) -> None:
+        """Has the answer to the newest request say `connection: close`; without one, the connection stays as it is."""
+        if self.cycle is not None:
+            self.cycle.keep_alive = False
 
     def send_400_response(self, msg: str) -> None:
         """As uvicorn's protocols; called where the parser ended."""
@@ -175,18 +217,18 @@ class BoundedProtocol(HttpToolsProtocol):
         first = f"HTTP/1.1 {answer.status} {reason}\r\n".encode()
         transport.write(first + b"".join(b"%s: %s\r\n" % line for line in lines) + b"\r\n" + answer.body)
         self._closing = transport
-        if len(self.lingering) >= _MOST_LINGERING:
+        if len(self.refused) >= _MOST_REFUSED:
             self._end()
             return
-        self.lingering.add(self)
+        self.refused.add(self)
         if transport.can_write_eof():
             transport.write_eof()
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self.loop.call_later(_SECONDS_TO_LINGER, self._end)
+        self._timer = self.loop.call_later(_SECONDS_TO_READ, self._end)
 
     def _end(self) -> None:
-        self.lingering.discard(self)
+        self.refused.discard(self)
         self._closing.close()
 
     def _expect_head(self) -> None:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
+from collections.abc import Mapping
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from inference_server.jobs.store import JobStore
+from inference_server.jobs.queue import JobQueue
+from inference_server.jobs.store import State
+from ser.errors import SerError
 
 CALLS = Counter("ser_calls", "Calls that have ended.", ["rpc", "protocol", "code"])
 SECONDS = Histogram(
@@ -19,22 +25,33 @@ IN_FLIGHT = Gauge("ser_calls_in_flight", "Calls under way.", ["kind"], multiproc
 MODELS = Gauge("ser_models_loaded", "Models in memory, in all workers.", multiprocess_mode="livesum")
 AUDIO_SECONDS = Counter("ser_audio_seconds", "Seconds of sound that were predicted.")
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+logger = logging.getLogger("ser.metrics")
 
 
 class _Jobs(Collector):
-    def __init__(self, store: JobStore) -> None:
-        self._store = store
+    def __init__(self, counts: Mapping[State, int]) -> None:
+        self._counts = counts
 
     def collect(self) -> list[GaugeMetricFamily]:
         family = GaugeMetricFamily("ser_jobs", "Training jobs of each state; QUEUED is the queue.", labels=["state"])
-        for state, count in self._store.counts().items():
+        for state, count in self._counts.items():
             family.add_metric([state.value], count)
         return [family]
 
 
-def exposition(store: JobStore) -> bytes:
-    """The figures of all workers, in Prometheus's text format."""
+async def exposition(jobs: JobQueue) -> bytes:
+    """The figures of all workers, in Prometheus's text format; without those of the queue if it cannot be read."""
+    try:
+        counts = await jobs.counts()
+    except SerError as error:
+        logger.warning("metrics lack ser_jobs: %s", error)
+        counts = {}
+    return await asyncio.to_thread(_exposition, counts)
+
+
+def _exposition(counts: Mapping[State, int]) -> bytes:
     registry = CollectorRegistry()
     multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    registry.register(_Jobs(store))
+    if counts:
+        registry.register(_Jobs(counts))
     return generate_latest(registry)

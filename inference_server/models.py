@@ -4,55 +4,95 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
 
-from ser.bundle import FILES, MANIFEST, Manifest
+from inference_server.cost import Cost
+from ser.bundle import FILES, MANIFEST
 from ser.errors import DamagedError, NotFoundError, SerError
-from ser.model_store import find_bundle, list_models, load_manifest
+from ser.model_store import bundle_folder, find_bundle
 from ser.predictor import Predictor
 from ser.stores import is_address
 
+_TRIES, _SECONDS_BETWEEN_TRIES = 20, 0.02
+"""How often a model is read again that was replaced meanwhile; a replacement takes two renames."""
 Signature = tuple[tuple[int, int, int], ...]
 logger = logging.getLogger("ser.models")
 
 
+@dataclass(frozen=True)
+class ServedModel:
+    """A model that is open."""
+
+    predictor: Predictor
+    cost: Cost
+    """What its predictions take."""
+    signature: Signature
+    """Of its files when they were read."""
+
+    @property
+    def words(self) -> str:
+        """What errors call it."""
+        return f"model {self.predictor.model_id}"
+
+
 class ModelStore:
-    """Opened models, the least lately used of which go first. One a process; threads may share it."""
+    """Opened models, the least lately used of which go first. One a process; the event loop's alone, but for `open`."""
 
     def __init__(self, capacity: int, refresh_seconds: float) -> None:
         self._capacity = capacity
         self._refresh_seconds = refresh_seconds
-        self._open: OrderedDict[tuple[str, str], tuple[Signature, Predictor]] = OrderedDict()
+        self._open: OrderedDict[tuple[str, str], ServedModel] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._open)
 
-    def held(self, place: str, model_id: str) -> Predictor | None:
+    def held(self, place: str, model_id: str) -> ServedModel | None:
         """A model that is open; six calls of stat find out whether it is still what was opened."""
-        found = self._open.get((place, model_id))
-        if found is None:
+        model = self._open.get((place, model_id))
+        if model is None:
             return None
-        signature, predictor = found
         try:
-            unchanged = _signature(str(predictor.bundle.folder)) == signature
+            unchanged = _signature(str(model.predictor.bundle.folder)) == model.signature
         except OSError:
             unchanged = False
         if not unchanged:
-            self._open.pop((place, model_id), None)
+            del self._open[place, model_id]
             return None
         self._open.move_to_end((place, model_id))
-        return predictor
+        return model
 
-    def open(self, place: str, model_id: str) -> Predictor:
-        """Opens a model, ready to predict; one of an object store is brought here first.
+    def keep(self, place: str, model_id: str, model: ServedModel) -> None:
+        """Holds a model that was opened."""
+        self._open[place, model_id] = model
+        self._open.move_to_end((place, model_id))
+        while len(self._open) > self._capacity:
+            self._open.popitem(last=False)
+
+    def open(self, place: str, model_id: str) -> ServedModel:
+        """Opens a model, ready to predict; one of an object store is brought here first. For threads to call.
 
         Raises:
             ConfigError: If `model_id` is not a name.
-            NotFoundError: If there is no such model; the message lists those there are.
+            NotFoundError: If there is no such model, or none any more; the message lists those there are.
             DamagedError: If one of its files is missing or altered.
             StoreError: If the object store cannot be reached.
         """
-        key, folder = (place, model_id), find_bundle(place, model_id)
+        for patience in range(_TRIES, -1, -1):
+            folder = bundle_folder(place, model_id)
+            before = _identity(folder)
+            try:
+                return self._read(place, model_id, find_bundle(place, model_id))
+            except (DamagedError, OSError):
+                # Deleted or replaced while it was read? Then what was read is of two models, or of none.
+                if not patience or _identity(folder) == before:
+                    raise
+            time.sleep(_SECONDS_BETWEEN_TRIES)
+        raise AssertionError("the last try returns or raises")
+
+    def _read(self, place: str, model_id: str, folder: Path) -> ServedModel:
         try:
             signature = _signature(str(folder))
         except FileNotFoundError as error:
@@ -60,10 +100,9 @@ class ModelStore:
         predictor = Predictor(place, model_id, refresh_seconds=self._refresh_seconds)
         bundle = predictor.bundle
         bundle.frontend, bundle.standardiser, bundle.model, bundle.adaptation  # noqa: B018 - reads them
-        self._open[key] = (signature, predictor)
-        while len(self._open) > self._capacity:
-            self._open.popitem(last=False)
-        return predictor
+        if _signature(str(folder)) != signature:
+            raise DamagedError(f"model {model_id} was changed while it was read")
+        return ServedModel(predictor, Cost(predictor), signature)
 
     def refresh(self) -> None:
         """Brings those that are open, and come from an object store, up to date here.
@@ -79,17 +118,13 @@ class ModelStore:
                 logger.warning("model cannot be compared with its store: %s", error, extra={"model_id": model_id})
 
 
-def manifests(place: str) -> list[Manifest]:
-    """The manifests of a place's models, sorted by id; those that are damaged are logged and left out."""
-    found = []
-    for model_id in list_models(place):
-        try:
-            found.append(load_manifest(place, model_id))
-        except NotFoundError:  # deleted meanwhile
-            continue
-        except DamagedError as error:
-            logger.warning("model left out of the list: %s", error, extra={"model_id": model_id})
-    return found
+def _identity(folder: Path) -> tuple[int, int] | None:
+    """Another one whenever the folder is another one; None if there is none."""
+    try:
+        state = folder.stat()
+    except FileNotFoundError:
+        return None
+    return state.st_ino, state.st_ctime_ns  # a number is used again, at another time
 
 
 def _signature(path: str) -> Signature:

@@ -4,37 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+import time
+from collections.abc import Iterator, Sequence
 from functools import reduce
 from operator import add
-from typing import Protocol, TypeVar
 
 from inference_server import convert, metrics
 from inference_server.calls import Call
+from inference_server.cost import LOOP_SECONDS, Cost
+from inference_server.models import ServedModel
 from inference_server.settings import Settings
+from inference_server.threads import Threads
 from ser import audio
 from ser.errors import AudioError, ConfigError, FieldViolation, LimitError
 from ser.predictor import Prediction, Predictor
-from ser.speakers import SpeakerStatistics
-from ser.stores import is_address
+from ser.speakers import SpeakerStatistics, together
 from ser_api.v1 import ser_pb2
-
-INLINE_BYTES = 256 << 10
-"""Recordings up to this size are predicted at once, in a millisecond or a few; handing them to a thread and back costs
-a tenth of that. Larger ones go to a thread, so that short calls need not wait for them."""
-Result = TypeVar("Result")
-
-
-class _InThread(Protocol):
-    def __call__(self, work: Callable[[], Result]) -> Awaitable[Result]: ...
 
 
 class Recordings:
     """Predicts recordings, and hears their speakers."""
 
-    def __init__(self, settings: Settings, in_thread: _InThread) -> None:
+    def __init__(self, settings: Settings, threads: Threads) -> None:
         self._settings = settings
-        self._in_thread = in_thread
+        self._threads = threads
 
     def check_number(self, clips: Sequence[object], field: str) -> None:
         """Refuses more recordings than one call may bring.
@@ -47,74 +40,117 @@ class Recordings:
             raise LimitError(f"{field}: expected at most {limit} in one call (SER_MAX_CLIPS), got {len(clips)}")
 
     async def listen(
-        self, clips: Sequence[bytes], field: str, predictor: Predictor, call: Call
+        self, clips: Sequence[bytes], field: str, model: ServedModel, call: Call
     ) -> SpeakerStatistics | None:
         """What recordings of one speaker tell of the voice; None if there are none.
 
         Raises:
             ConfigError: If one cannot be decoded, or holds nothing to analyse.
-            LimitError: If there are too many, or one is too long.
+            LimitError: If there are too many, one is too long, or all together are.
             UnsupportedError: If the model does not adapt to speakers.
             DeadlineError: If nobody waits any more.
         """
         self.check_number(clips, field)
+        fields = [f"{field}[{number}]" for number in range(len(clips))]
 
         def work() -> SpeakerStatistics:
-            return reduce(add, [self._hear(clip, f"{field}[{n}]", predictor, call) for n, clip in enumerate(clips)])
+            self._check_sum(clips, fields, call)
+            heard = [
+                model.predictor.listen(self._decode(clip, name, call), check=call.check)
+                for clip, name in zip(clips, fields, strict=True)
+            ]
+            return reduce(add, heard)
 
-        return await self._in_thread(work) if clips else None
+        return await self._threads.compute(work, call) if clips else None
 
     async def predict(
         self,
         clips: Sequence[ser_pb2.Clip],
         fields: Sequence[str],
-        predictor: Predictor,
+        model: ServedModel,
         heard: SpeakerStatistics | None,
         call: Call,
     ) -> list[Prediction]:
-        """The emotions of recordings.
+        """The emotions of recordings, in the event loop if they are known to take no longer than it may be held up.
 
         Args:
             clips: The recordings.
             fields: What each is called in errors.
-            predictor: The model.
+            model: The model.
             heard: What is known of who speaks in all of them, besides what the model knows.
             call: The call that they came by.
 
         Raises:
             SerError: As of `listen`.
         """
+        known = await self._known(clips, model, call)
 
         def work() -> list[Prediction]:
-            return [self._one(clip, field, predictor, heard, call) for clip, field in zip(clips, fields, strict=True)]
+            self._check_sum([clip.audio for clip in clips], fields, call)
+            return [
+                self._one(clip, field, model.predictor, together(known.get(clip.speaker), heard), call)
+                for clip, field in zip(clips, fields, strict=True)
+            ]
 
         # Lets calls that have come meanwhile be counted, and the first one be served first.
         await asyncio.sleep(0)
-        asks_store = is_address(self._settings.model_root) and any(clip.speaker for clip in clips)
-        if sum(len(clip.audio) for clip in clips) <= INLINE_BYTES and not asks_store:
-            return work()
-        return await self._in_thread(work)
+        cost = sum(_cost(clip.audio, model.cost) for clip in clips)
+        if cost > LOOP_SECONDS:
+            return await self._threads.compute(work, call)
+        started = time.thread_time()
+        predictions = work()
+        model.cost.learn(cost, time.thread_time() - started)
+        return predictions
 
-    def _hear(self, clip: bytes, field: str, predictor: Predictor, call: Call) -> SpeakerStatistics:
+    async def _known(
+        self, clips: Sequence[ser_pb2.Clip], model: ServedModel, call: Call
+    ) -> dict[str, SpeakerStatistics | None]:
+        """What is known of the speakers: read here, so that whatever computes reads no file."""
+        predictor = model.predictor
+        names = sorted({clip.speaker for clip in clips if clip.speaker}) if predictor.bundle.adapts else []
+        if not names:
+            return {}
+        return await self._threads.files(lambda: {name: predictor.known(name) for name in names}, call, model.words)
+
+    def _check_sum(self, clips: Sequence[bytes], fields: Sequence[str], call: Call) -> None:
+        """Refuses more sound than a call may bring, by what the headers say, before any is decoded."""
+        claimed = call.audio_seconds
+        for clip, field in zip(clips, fields, strict=True):
+            call.check()
+            with _errors_of(field):
+                claimed += audio.header_of(clip, name=field).seconds
+        self._check_seconds(claimed)
+
+    def _check_seconds(self, seconds: float) -> None:
+        limit = self._settings.max_call_audio_seconds
+        if seconds > limit:
+            expected = f"expected at most {limit:g} s of sound in one call (SER_MAX_CALL_AUDIO_SECONDS)"
+            raise LimitError(f"{expected}, got {seconds:.1f} s")
+
+    def _decode(self, clip: bytes, field: str, call: Call) -> audio.Samples:
         call.check()
         with _errors_of(field):
-            samples = audio.decode(clip, name=field, max_seconds=self._settings.max_audio_seconds).samples
-        return predictor.listen(samples)
+            recording = audio.decode(clip, name=field, max_seconds=self._settings.max_audio_seconds, check=call.check)
+        call.audio_seconds += recording.seconds
+        self._check_seconds(call.audio_seconds)
+        return recording.samples
 
     def _one(
-        self, clip: ser_pb2.Clip, field: str, predictor: Predictor, heard: SpeakerStatistics | None, call: Call
+        self, clip: ser_pb2.Clip, field: str, predictor: Predictor, speaker: SpeakerStatistics | None, call: Call
     ) -> Prediction:
-        call.check()
-        with _errors_of(field):
-            prediction = predictor.predict(
-                clip.audio,
-                about=convert.about(clip),
-                enrollment_clips=heard or (),
-                name=clip.name or field,
-                max_seconds=self._settings.max_audio_seconds,
-            )
-        metrics.AUDIO_SECONDS.inc(prediction.pieces[-1].end_seconds)
+        samples = self._decode(clip.audio, field, call)
+        prediction = predictor.predict_samples(
+            samples, about=convert.about(clip), name=clip.name or field, speaker=speaker, check=call.check
+        )
+        metrics.AUDIO_SECONDS.inc(len(samples) / audio.SAMPLE_RATE_HZ)
         return prediction
+
+
+def _cost(clip: bytes, cost: Cost) -> float:
+    try:
+        return cost.of(audio.wave_header(clip))
+    except AudioError:
+        return 0.0  # refused at once
 
 
 @contextlib.contextmanager
@@ -125,4 +161,4 @@ def _errors_of(field: str) -> Iterator[None]:
     except AudioError as error:
         raise ConfigError([FieldViolation(field, str(error).removeprefix(f"{field}: "))]) from None
     except LimitError as error:
-        raise LimitError(f"{field}: {str(error).removeprefix(f'{field}: ')} (SER_MAX_AUDIO_SECONDS)") from None
+        raise LimitError(f"{error} (SER_MAX_AUDIO_SECONDS)") from None

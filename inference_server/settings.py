@@ -51,6 +51,8 @@ class Settings(BaseSettings):
     """Port of gRPC; 0 takes a free one."""
     workers: Annotated[int, Field(ge=1, le=256)] = Field(default_factory=available_cores)
     """Serving processes on the shared ports; by default one a core."""
+    worker_silence_seconds: Annotated[float, Field(ge=1)] = 10.0
+    """A worker whose event loop gives no sign of life for so long is killed and replaced."""
 
     data_root: str = "data"
     """Folder that every data_path lies in, or its address in an object store."""
@@ -88,6 +90,10 @@ class Settings(BaseSettings):
     """Largest message or body."""
     max_audio_seconds: Annotated[float, Field(gt=0)] = MAX_SECONDS
     """Longest recording."""
+    max_call_audio_seconds: Annotated[float, Field(gt=0)] = 2 * MAX_SECONDS
+    """Most sound in one call, its recordings together."""
+    max_bytes_in_flight: Annotated[int, Field(ge=1_024)] = 256 * MEGABYTE
+    """Most bytes of messages and bodies that are there at once, come whole or not, a worker."""
     max_clips: Annotated[int, Field(ge=1)] = 64
     """Most recordings in one call."""
     max_calls: Annotated[int, Field(ge=1)] = 64
@@ -110,6 +116,8 @@ class Settings(BaseSettings):
     """Most training jobs that wait."""
     max_training_seconds: Annotated[float, Field(gt=0)] = 24 * 3600.0
     """Longest that a training may run."""
+    job_retention_days: Annotated[float, Field(gt=0)] = 30.0
+    """Days that a training job which is over stays in the queue's table."""
     training_slots: Annotated[int, Field(ge=0)] = 1
     """Training jobs that run at once; 0 leaves them to a ser-trainer over the same folders."""
     training_backend: Literal["local", "kubeflow"] = "local"
@@ -159,6 +167,8 @@ class Settings(BaseSettings):
 
     @pydantic.model_validator(mode="after")
     def _safe(self) -> Self:
+        if self.max_bytes_in_flight < self.max_message_bytes:
+            raise ValueError("max_bytes_in_flight: expected at least max_message_bytes, for one message")
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ValueError("tls_cert and tls_key: expected both or neither")
         if self.tls_client_ca and not self.tls_cert:

@@ -1,4 +1,4 @@
-"""One serving process: gRPC and HTTP in one event loop. `python -m inference_server.worker`, its order on stdin."""
+"""One serving process: gRPC and HTTP in one event loop, its order as JSON on standard input."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ import uvloop
 from inference_server import grpc_server, http_server, logs
 from inference_server.calls import Calls
 from inference_server.gateway.app import Gateway
-from inference_server.jobs.priority import die_with_parent
-from inference_server.jobs.store import JobStore
+from inference_server.jobs.queue import JobQueue
 from inference_server.service import SpeechEmotionRecognition
 from inference_server.settings import Settings
 from ser.parallel import keep_freed_memory
 
 KEPT_BYTES = 32 << 20
 """Freed memory that a worker keeps: the arrays of a prediction or two, whose pages would be cleared anew each time."""
+SECONDS_BETWEEN_HEARTBEATS = 0.5
+"""How often the event loop shows that it turns; the least `worker_silence_seconds` is twice that."""
 logger = logging.getLogger("ser.worker")
 
 
@@ -35,24 +36,23 @@ class Order:
     settings: Settings
     http_socket: int
     """Descriptor of the listening socket that all workers share."""
-    ready: int
-    """Descriptor to write a byte to once calls are taken."""
+    heartbeats: int
+    """Descriptor to write a byte to once calls are taken, and then now and again."""
 
 
 def main() -> None:
     """Serves until SIGTERM, then lets calls under way end."""
-    die_with_parent()
     keep_freed_memory(KEPT_BYTES)
     order = json.load(sys.stdin)
     settings = Settings.model_validate(order["settings"])
     logs.configure(settings.log_level, settings.log_format)
     with logs.native_lines(), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(Order(settings, order["http_socket"], order["ready"])))
+        runner.run(_serve(Order(settings, order["http_socket"], order["heartbeats"])))
 
 
 async def _serve(order: Order) -> None:
     settings = order.settings
-    calls, jobs = Calls(settings), JobStore(settings.jobs_path)
+    calls, jobs = Calls(settings), JobQueue(settings.jobs_path)
     service = SpeechEmotionRecognition(settings, calls, jobs)
     gateway = Gateway(grpc_server.SERVICE, service, calls, jobs, settings)
     http = http_server.create_server(gateway, settings)
@@ -62,11 +62,11 @@ async def _serve(order: Order) -> None:
         loop.add_signal_handler(number, stop.set)
     await grpc.start()
     await grpc_server.set_serving(healths, True)
+    # Its first beat comes before the first call can: a worker that has answered is known to have lived.
+    beating = asyncio.create_task(_beat(order.heartbeats, stop))
     serving = asyncio.create_task(http._serve([socket.socket(fileno=order.http_socket)]))
     while not http.started and not serving.done():
         await asyncio.sleep(0.005)
-    os.write(order.ready, b"1")
-    os.close(order.ready)
     refreshing = asyncio.create_task(service.refresh())
     stopped = asyncio.create_task(stop.wait())
     await asyncio.wait({stopped, serving}, return_when=asyncio.FIRST_COMPLETED)
@@ -77,9 +77,20 @@ async def _serve(order: Order) -> None:
     with contextlib.suppress(asyncio.CancelledError):
         await asyncio.gather(serving, grpc.stop(settings.grace_seconds))
     refreshing.cancel()
+    beating.cancel()
     service.close()
     jobs.close()
 
 
-if __name__ == "__main__":
-    main()
+async def _beat(pipe: int, stop: asyncio.Event) -> None:
+    """Tells the supervisor that this event loop turns: first of all that calls are taken. Stops when it is gone."""
+    os.set_blocking(pipe, False)
+    while True:
+        try:
+            os.write(pipe, b"1")
+        except BlockingIOError:  # full: the supervisor is held up, and will find enough
+            pass
+        except BrokenPipeError:
+            stop.set()
+            return
+        await asyncio.sleep(SECONDS_BETWEEN_HEARTBEATS)

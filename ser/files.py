@@ -11,18 +11,33 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
 import filelock
 
-from ser.errors import DamagedError
+from ser.errors import Code, DamagedError, SerError
 
 STAMP = "stamp.json"
 """The file in a folder of ours that says what the folder was made from."""
+_LEFTOVER = re.compile(r"\.(.+)\.(?:partial-[a-z0-9_]+|replaced)")
+_SECONDS_OF_A_FILE = 3600.0
+lock_seconds: ContextVar[float] = ContextVar("lock_seconds", default=-1.0)
+"""How long `exclusive` waits for its turn; less than 0 is for ever, as the steps of a pipeline wait for each other. A
+server's threads, whose callers do not wait for ever, set it."""
+
+
+class LockedError(SerError):
+    """Another process holds a lock for longer than is waited for it."""
+
+    code = Code.UNAVAILABLE
+    retry_after_seconds = 1
 
 
 def fingerprint(value: object) -> str:
@@ -63,10 +78,23 @@ def exclusive(target: Path) -> Iterator[None]:
     """Holds the lock of a target: of all processes that write it, one at a time is inside.
 
     The lock file lies beside the target, hidden, and stays: removing it would let two in.
+
+    Raises:
+        LockedError: If another process holds it for longer than `lock_seconds`.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    with filelock.FileLock(target.parent / f".{target.name}.lock"):
+    lock = filelock.FileLock(_lock_of(target))
+    try:
+        lock.acquire(timeout=lock_seconds.get())
+    except filelock.Timeout:
+        raise LockedError(
+            f"expected the lock of {target.name} within {lock_seconds.get():.3g} s, another process holds it: "
+            f"see who writes there, by its file {_lock_of(target).name}"
+        ) from None
+    try:
         yield
+    finally:
+        lock.release()
 
 
 @contextlib.contextmanager
@@ -108,6 +136,7 @@ def make_folder(
     identity = fingerprint(made_from)
     with exclusive(target):
         recover(target)
+        sweep(target.parent)
         if not force and stamp_of(target) == identity:
             return False
         with partial(target) as temporary:
@@ -142,6 +171,11 @@ def replace_folder(target: Path, whole: Path) -> None:
     remove(aside)
 
 
+def is_being_replaced(target: Path) -> bool:
+    """Whether a folder that is not there is between the two renames of `replace_folder`."""
+    return _aside(target).exists()
+
+
 def recover(target: Path) -> None:
     """Undoes what a killed process left beside a target; the caller holds the target's lock."""
     aside = _aside(target)
@@ -152,6 +186,35 @@ def recover(target: Path) -> None:
             aside.rename(target)
     for leftover in target.parent.glob(f"{_partial_prefix(target)}*"):
         remove(leftover)
+
+
+def sweep(folder: Path) -> None:
+    """Removes what killed processes left of any target in a folder. What somebody is writing just now stays.
+
+    A folder's lock says whether somebody is. Single files may be written without one, in moments: they count as left
+    once they are an hour old. What cannot be removed, or is gone already, is not the caller's concern.
+    """
+    for leftover in folder.glob(".*"):
+        found = _LEFTOVER.fullmatch(leftover.name)
+        if found is None:
+            continue
+        with contextlib.suppress(OSError, filelock.Timeout):
+            if leftover.is_dir():
+                with filelock.FileLock(_lock_of(folder / found[1]), timeout=0):
+                    recover(folder / found[1])
+            elif time.time() - leftover.stat().st_mtime > _SECONDS_OF_A_FILE:
+                remove(leftover)
+
+
+def sweep_below(root: Path) -> None:
+    """`sweep` in a folder and in all folders below it."""
+    for folder, names, _ in os.walk(root):
+        sweep(Path(folder))
+        names[:] = [name for name in names if not _LEFTOVER.fullmatch(name)]
+
+
+def _lock_of(target: Path) -> Path:
+    return target.parent / f".{target.name}.lock"
 
 
 def _partial_prefix(target: Path) -> str:

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ser.arrays import load_arrays, save_arrays
-from ser.audio import Samples
+from ser.audio import SAMPLE_RATE_HZ, Check, Samples
 from ser.config import Config, parse
 from ser.errors import DamagedError, SerError
 from ser.features import EXTRACTORS, About, FeatureExtractor
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from ser.training_set import TrainingRows
 
 Features = npt.NDArray[np.float32]
+_BLOCK_SAMPLES = 30 * SAMPLE_RATE_HZ
+"""Sound that is analysed at once: what lies between does not grow with the recording, and its caller is asked whether
+the answer is still wanted. Batches of a feature extraction are shorter."""
 
 
 @dataclass(frozen=True)
@@ -135,12 +138,16 @@ class FrontEnd:
         self._split(samples, pieces)
         return pieces
 
-    def transform(self, samples: Samples, about: About) -> Features:
+    def transform(self, samples: Samples, about: About, *, check: Check | None = None) -> Features:
         """The features of a recording: float32, shape (n_pieces, num_features), not standardised."""
-        return self.transform_all([(samples, about)])
+        return self.transform_all([(samples, about)], check=check)
 
-    def transform_all(self, recordings: Sequence[tuple[Samples, About]]) -> Features:
+    def transform_all(self, recordings: Sequence[tuple[Samples, About]], *, check: Check | None = None) -> Features:
         """The features of several recordings, one after the other; faster than one by one.
+
+        Args:
+            recordings: The samples of each, and who speaks.
+            check: Called between blocks of pieces; what it raises ends the work.
 
         Returns:
             float32, shape (sum of the recordings' n_pieces, num_features), not standardised.
@@ -152,8 +159,14 @@ class FrontEnd:
             self._split(samples, pieces[len(about) : len(about) + count])
             about += [who] * count
         rows = np.empty((len(pieces), self.num_features), dtype=np.float32)
-        for block, extractor in zip(self.blocks, self.extractors.values(), strict=True):
-            rows[:, block.start : block.stop] = extractor.extract(pieces, about).reshape(len(pieces), -1)
+        at_once = max(1, _BLOCK_SAMPLES // self.piece_samples)
+        for start in range(0, len(pieces), at_once):
+            if check is not None:
+                check()
+            part = slice(start, start + at_once)
+            for block, extractor in zip(self.blocks, self.extractors.values(), strict=True):
+                columns = extractor.extract(pieces[part], about[part])
+                rows[part, block.start : block.stop] = columns.reshape(len(columns), -1)
         return rows
 
     def unknown(self, about: About) -> tuple[str, ...]:

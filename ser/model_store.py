@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,26 @@ from typing import Any
 from ser.bundle import MANIFEST, REPORT, Bundle, Manifest
 from ser.enrolment import delete_speakers
 from ser.errors import ConfigError, DamagedError, FieldViolation, NotFoundError
-from ser.files import STAMP, exclusive, make_folder, partial, read_json, recover, remove, replace_folder, write_json
+from ser.files import (
+    STAMP,
+    exclusive,
+    is_being_replaced,
+    make_folder,
+    partial,
+    read_json,
+    recover,
+    remove,
+    replace_folder,
+    write_json,
+)
 from ser.stores import Store, cache_folder, files_of, is_address, local_path
 
 Place = str | os.PathLike[str]
 """A folder of models, or an address of one."""
 _MODEL_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _RECEIPTS = ".runs"
+_LOOKS, _SECONDS_BETWEEN_LOOKS = 50, 0.01
+"""How often a model is looked for that is between the two renames of its replacement; a killed process leaves it so."""
 _READS = 3
 """How often a model is read that does not fit its manifest, because somebody may just be writing it."""
 
@@ -37,7 +51,7 @@ def find_bundle(model_save_path: Place, model_id: str) -> Path:
     if is_address(model_save_path):
         if not _bring_up_to_date(_store(model_save_path, model_id), folder):
             raise _not_found(model_save_path, model_id)
-    elif not folder.is_dir():
+    elif not _is_there(folder):
         raise _not_found(model_save_path, model_id)
     return folder
 
@@ -200,6 +214,17 @@ def _forget(folder: Path) -> None:
         if folder.exists():  # else somebody else was first
             folder.rename(aside)
             remove(aside)
+
+
+def _is_there(folder: Path) -> bool:
+    """Whether a model is there; one that is just being replaced is, a moment later."""
+    for _ in range(_LOOKS):
+        if folder.is_dir():
+            return True
+        if not is_being_replaced(folder):
+            return folder.is_dir()
+        time.sleep(_SECONDS_BETWEEN_LOOKS)
+    return False
 
 
 def _store(model_save_path: Place, model_id: str) -> Store:

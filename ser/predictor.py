@@ -23,6 +23,8 @@ from ser.speakers import SpeakerAdaptation, SpeakerStatistics, together
 
 AudioFile = str | os.PathLike[str] | bytes
 """A file's path, or the bytes of one: WAV, FLAC, OGG or MP3, any rate and channels."""
+_PIECES_AT_ONCE = 64
+"""Rows that go through the network together: threads that share it wait no longer for each other than that takes."""
 
 UNCERTAIN = "uncertain"
 """The prediction of a recording whose most probable label is less probable than was asked for."""
@@ -152,37 +154,44 @@ class Predictor:
             )
             speaker = together(speaker or self.known(about.speaker), heard)
         samples = _samples(recording, name, max_seconds)
-        prediction = self.predict_samples(samples, about=about, speaker=speaker, name=name)
+        prediction = self.predict_samples(samples, about=about, speaker=speaker or self.known(about.speaker), name=name)
         return prediction.or_uncertain(threshold)
 
     def predict_samples(
-        self, samples: audio.Samples, *, about: About, name: str, speaker: SpeakerStatistics | None = None
+        self,
+        samples: audio.Samples,
+        *,
+        about: About,
+        name: str,
+        speaker: SpeakerStatistics | None = None,
+        check: audio.Check | None = None,
     ) -> Prediction:
-        """Predicts what is decoded already.
+        """Predicts what is decoded already; reads no file.
 
         Args:
             samples: float32, shape (n_samples,), n_samples > 0, at `ser.audio.SAMPLE_RATE_HZ`.
             about: Who speaks and what is said.
             name: What to call it.
-            speaker: What is known of the speaker's voice, as of `predict`.
+            speaker: What is known of the speaker's voice (`known`); None of a stranger.
+            check: Called between stretches of the work; what it raises ends it.
         """
         frontend = self.bundle.frontend
-        rows = frontend.transform(samples, about)
+        rows = frontend.transform(samples, about, check=check)
         seconds = len(samples) / audio.SAMPLE_RATE_HZ
-        prediction = self._prediction(name, rows, seconds, speaker or self.known(about.speaker))
-        return replace(prediction, unknown=frontend.unknown(about))
+        return self._prediction(name, rows, seconds, speaker, unknown=frontend.unknown(about), check=check)
 
-    def listen(self, samples: audio.Samples) -> SpeakerStatistics:
+    def listen(self, samples: audio.Samples, *, check: audio.Check | None = None) -> SpeakerStatistics:
         """What a clip tells of its speaker's voice; add what several clips tell.
 
         Args:
             samples: float32, shape (n_samples,), n_samples > 0, at `ser.audio.SAMPLE_RATE_HZ`.
+            check: Called between stretches of the work; what it raises ends it.
 
         Raises:
             UnsupportedError: If the model does not adapt to speakers.
         """
         self._adaptation()
-        rows = self.bundle.frontend.transform(samples, About())
+        rows = self.bundle.frontend.transform(samples, About(), check=check)
         return self.bundle.frontend.statistics(rows, clips=1)
 
     def listen_to(
@@ -280,7 +289,8 @@ class Predictor:
         rows = validation.select([sample_name]).rows
         trained = self.bundle.adaptation.known if self.bundle.adaptation else {}
         known = trained.get(found.speaker)
-        return self._prediction(sample_name, rows, found.seconds, known, found.emotion).or_uncertain(threshold)
+        prediction = self._prediction(sample_name, rows, found.seconds, known, ground_truth=found.emotion)
+        return prediction.or_uncertain(threshold)
 
     def _adaptation(self) -> SpeakerAdaptation:
         if self.bundle.adaptation is None:
@@ -295,9 +305,17 @@ class Predictor:
         rows: npt.NDArray[np.float32],
         seconds: float,
         speaker: SpeakerStatistics | None,
+        *,
         ground_truth: str | None = None,
+        unknown: tuple[str, ...] = (),
+        check: audio.Check | None = None,
     ) -> Prediction:
-        per_piece = self.bundle.predict(rows, [speaker])
+        parts = []
+        for start in range(0, len(rows), _PIECES_AT_ONCE):
+            if check is not None:
+                check()
+            parts.append(self.bundle.predict(rows[start : start + _PIECES_AT_ONCE], [speaker]))
+        per_piece = parts[0] if len(parts) == 1 else np.concatenate(parts)
         mean = per_piece.mean(axis=0, dtype=np.float64)
         piece_seconds = self.bundle.frontend.piece_samples / audio.SAMPLE_RATE_HZ
         pieces = tuple(
@@ -314,6 +332,7 @@ class Predictor:
             self._by_label(mean),
             pieces,
             ground_truth,
+            unknown,
             speaker_clips=speaker.clips if speaker and self.bundle.adapts else 0,
         )
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import soxr
 from pydantic import Field
 
-from ser.audio import SAMPLE_RATE_HZ
+from ser.audio import SAMPLE_RATE_HZ, Check
 from ser.config import Config, Flag, Real
 from ser.errors import AudioError
 from ser.features import About
@@ -74,59 +74,63 @@ class StreamingPredictor:
         self._about = about
         self._window = max(1, round(config.window_seconds * config.sample_rate_hz))
         self._hop = max(1, round(config.hop_seconds * config.sample_rate_hz))
-        self._samples = np.zeros(0, dtype=np.float32)
-        self._first = 0  # where `_samples` begins, in samples from the stream's start
+        self._pcm = bytearray()  # grows by what comes, whatever is there: a message of one sample costs no more
+        self._first = 0  # where `_pcm` begins, in samples from the stream's start
         self._start = 0  # where the next window begins
         self._told = 0  # where the last window ended
         self._speaker = together(predictor.known(about.speaker), enrollment)
         self._heard = 0  # where the last window ended that tells of the speaker
         self._adapts = config.adapt and predictor.bundle.adapts and config.window_seconds >= SHORTEST_CLIP_SECONDS
 
-    def feed(self, pcm: bytes) -> Iterator[Window]:
-        """Takes samples; gives each window that they fill.
+    def feed(self, pcm: bytes, *, check: Check | None = None) -> Iterator[Window]:
+        """Takes samples; gives each window that they fill, each predicted when it is asked for.
 
         Args:
             pcm: Mono, int16, little-endian.
+            check: Called between stretches of the work; what it raises ends it.
 
         Raises:
             AudioError: If half a sample comes.
         """
         if len(pcm) % 2:
             raise AudioError(f"pcm: expected whole 16-bit samples, got {len(pcm)} bytes")
-        fresh = np.frombuffer(pcm, dtype="<i2").astype(np.float32) / np.float32(32_768)
-        self._samples = np.concatenate([self._samples, fresh])
+        self._pcm += pcm
         while self._start + self._window <= self._end:
-            yield self._predict(self._start, self._start + self._window)
+            yield self._predict(self._start, self._start + self._window, check)
             self._start += self._hop
         self._forget()
 
-    def finish(self) -> Iterator[Window]:
+    def finish(self, *, check: Check | None = None) -> Iterator[Window]:
         """Gives what is left when the stream ends: one shorter window, if samples came that no window had."""
         if self._end > max(self._told, self._start):
-            yield self._predict(self._start, self._end)
+            yield self._predict(self._start, self._end, check)
 
     @property
     def _end(self) -> int:
-        return self._first + len(self._samples)
+        return self._first + len(self._pcm) // 2
 
     def _forget(self) -> None:
-        unused = min(max(0, self._start - self._first), len(self._samples))
-        self._samples = self._samples[unused:]
+        unused = min(max(0, self._start - self._first), len(self._pcm) // 2)
+        del self._pcm[: 2 * unused]
         self._first += unused
 
-    def _predict(self, start: int, end: int) -> Window:
+    def _predict(self, start: int, end: int, check: Check | None) -> Window:
         self._told = end
-        samples = self._samples[start - self._first : end - self._first]
+        integers = np.frombuffer(self._pcm, dtype="<i2", count=end - start, offset=2 * (start - self._first))
+        samples = integers.astype(np.float32) / np.float32(32_768)
+        del integers  # while it is there, what it looks into cannot grow
         rate_hz = self._config.sample_rate_hz
         seconds = (round(start / rate_hz, 6), round(end / rate_hz, 6))
         if np.abs(samples).max() <= self._config.silence_peak:
             return Window(*seconds, None)
         samples = _resample(samples, rate_hz)
-        prediction = self._predictor.predict_samples(samples, about=self._about, name="stream", speaker=self._speaker)
+        prediction = self._predictor.predict_samples(
+            samples, about=self._about, name="stream", speaker=self._speaker, check=check
+        )
         # Windows overlap: one that begins where the last one that was counted ends counts, so no sound counts twice.
         if self._adapts and start >= self._heard and end - start == self._window:
             self._heard = end
-            self._speaker = together(self._speaker, self._predictor.listen(samples))
+            self._speaker = together(self._speaker, self._predictor.listen(samples, check=check))
         return Window(*seconds, prediction.or_uncertain(self._config.uncertain_below))
 
 

@@ -27,7 +27,7 @@ from inference_server.gateway.requests import read_request
 from inference_server.gateway.routes import Route, routes
 from inference_server.gateway.sockets import serve_socket
 from inference_server.grpc_server import LONG, REQUEST_ID
-from inference_server.jobs.store import JobStore
+from inference_server.jobs.queue import JobQueue
 from inference_server.settings import Settings
 from inference_server.tokens import METRICS_RIGHT
 from ser.errors import Code, ConfigError, FieldViolation, NotFoundError, SerError
@@ -54,7 +54,7 @@ class Gateway:
     """HTTP and WebSocket for a service."""
 
     def __init__(
-        self, descriptor: ServiceDescriptor, service: object, calls: Calls, jobs: JobStore, settings: Settings
+        self, descriptor: ServiceDescriptor, service: object, calls: Calls, jobs: JobQueue, settings: Settings
     ) -> None:
         self._service = service
         self._calls = calls
@@ -80,7 +80,7 @@ class Gateway:
         elif scope["type"] == "http":
             try:
                 self._check_origin(scope)
-                answer = self._own(scope) or await self._rpc(scope, receive, send, given)
+                answer = await self._own(scope) or await self._rpc(scope, receive, send, given)
             except SerError as error:
                 answer = failure(error, given)
             if answer is not None:
@@ -89,7 +89,7 @@ class Gateway:
     def _check_origin(self, scope: Scope) -> None:
         self._origins.check(scope["headers"], scope["scheme"], scope["server"], scope["http_version"])
 
-    def _own(self, scope: Scope) -> Answer | None:
+    async def _own(self, scope: Scope) -> Answer | None:
         """The answers that are no RPC's."""
         path, verb = scope["path"], scope["method"]
         if path not in ("/", "/healthz", "/readyz", "/metrics", "/openapi.json"):
@@ -105,7 +105,7 @@ class Gateway:
             case "/metrics":
                 authorization = Headers(scope=scope).get("authorization")
                 self._calls.authorise(authorization, METRICS_RIGHT, address=_address(scope))
-                return Answer(metrics.exposition(self._jobs), metrics.CONTENT_TYPE)
+                return Answer(await metrics.exposition(self._jobs), metrics.CONTENT_TYPE)
             case "/openapi.json":
                 return Answer(self._openapi)
         return Answer(
@@ -120,14 +120,16 @@ class Gateway:
         method = getattr(self._service, route.rpc.name)
 
         async def unary() -> Answer | None:
-            async with self._enter(route, scope, given) as call:
-                request = await read_request(route, variables, scope, receive, self._settings)
+            async with self._enter(route, scope, given, whole=False) as call:
+                request = await read_request(route, variables, scope, receive, self._settings, call)
+                self._calls.admit(call)
                 answer: Answer = await _while_connected(lambda: self._answer(method, request, call), receive)
                 return answer
 
         async def events() -> None:
-            async with self._enter(route, scope, given) as call:
-                request = await read_request(route, variables, scope, receive, self._settings)
+            async with self._enter(route, scope, given, whole=False) as call:
+                request = await read_request(route, variables, scope, receive, self._settings, call)
+                self._calls.admit(call)
                 await _while_connected(lambda: _send_events(method(request, call), send, given), receive)
 
         if route.rpc.client_streaming:
@@ -144,7 +146,9 @@ class Gateway:
             return Answer(message.data, message.content_type, headers={"content-security-policy": REPORT_POLICY})
         return Answer(json.dumps(to_json(message), ensure_ascii=False).encode())
 
-    def _enter(self, route: Route, scope: Scope, given: str) -> contextlib.AbstractAsyncContextManager[Call]:
+    def _enter(
+        self, route: Route, scope: Scope, given: str, *, whole: bool = True
+    ) -> contextlib.AbstractAsyncContextManager[Call]:
         headers = Headers(scope=scope)
         return self._calls.enter(
             route.rpc.name,
@@ -154,6 +158,7 @@ class Gateway:
             address=_address(scope),
             seconds=_seconds(headers.get(_TIMEOUT)),
             long=route.rpc.name in LONG,
+            whole=whole,
         )
 
     def _route(self, path: str, verb: str) -> tuple[Route, Mapping[str, str]]:

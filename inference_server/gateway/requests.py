@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import urllib.parse
 from collections.abc import Iterator, Mapping
@@ -15,7 +14,8 @@ from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from inference_server import checks
-from inference_server.failures import DeadlineError, GoneError
+from inference_server.calls import Call
+from inference_server.failures import GoneError
 from inference_server.gateway import strict_json
 from inference_server.gateway.json_messages import from_text, to_message
 from inference_server.gateway.routes import Route
@@ -26,12 +26,6 @@ Scope = dict[str, Any]
 Receive = Any
 
 
-class SlowBodyError(DeadlineError):
-    """A body that does not come in time."""
-
-    http_status = 408
-
-
 class ContentTypeError(SerError):
     """A body of a kind that the RPC does not take."""
 
@@ -40,7 +34,7 @@ class ContentTypeError(SerError):
 
 
 async def read_request(
-    route: Route, variables: Mapping[str, str], scope: Scope, receive: Receive, settings: Settings
+    route: Route, variables: Mapping[str, str], scope: Scope, receive: Receive, settings: Settings, call: Call
 ) -> Message:
     """The message of a request. Fields come in the path, in the query and in the body, each by one way only.
 
@@ -49,6 +43,7 @@ async def read_request(
         ContentTypeError: If the body is of a kind that the RPC does not take.
         LimitError: If the body is too large.
         SlowBodyError: If it takes too long to come.
+        OverloadedError: If there is no room for it beside the others that are here.
         GoneError: If it does not come whole.
     """
     descriptor: Any = route.rpc.input_type
@@ -57,7 +52,7 @@ async def read_request(
     _merge(fields, from_text(query, descriptor))
     if route.takes_body:
         headers = Headers(scope=scope)
-        body = await _read_body(headers, receive, settings)
+        body = await _read_body(headers, receive, settings, call)
         if body:
             content = await _of_body(body, headers, descriptor)
             if not isinstance(content, Mapping):
@@ -85,26 +80,24 @@ def _merge(fields: dict[str, Any], more: Mapping[str, Any]) -> None:
     fields.update(more)
 
 
-async def _read_body(headers: Headers, receive: Receive, settings: Settings) -> bytes:
+async def _read_body(headers: Headers, receive: Receive, settings: Settings, call: Call) -> bytes:
     limit = settings.max_message_bytes
     announced = headers.get("content-length", "")
     if announced.isdigit() and int(announced) > limit:
         raise LimitError(f"expected a body of at most {limit} bytes (SER_MAX_MESSAGE_BYTES), got {announced}")
     parts, length = [], 0
-    try:
-        async with asyncio.timeout(settings.max_body_seconds):
-            while True:
-                event = await receive()
-                if event["type"] == "http.disconnect":
-                    raise GoneError("the connection was closed before the body was whole")
-                parts.append(event.get("body", b""))
-                length += len(parts[-1])
-                if length > limit:
-                    raise LimitError(f"expected a body of at most {limit} bytes (SER_MAX_MESSAGE_BYTES), more came")
-                if not event.get("more_body"):
-                    return parts[0] if len(parts) == 1 else b"".join(parts)
-    except TimeoutError:
-        raise SlowBodyError(f"expected the body within {settings.max_body_seconds:g} s") from None
+    async with call.arrival.coming():
+        while True:
+            event = await receive()
+            if event["type"] == "http.disconnect":
+                raise GoneError("the connection was closed before the body was whole")
+            parts.append(event.get("body", b""))
+            length += len(parts[-1])
+            if length > limit:
+                raise LimitError(f"expected a body of at most {limit} bytes (SER_MAX_MESSAGE_BYTES), more came")
+            call.arrival.add(len(parts[-1]))
+            if not event.get("more_body"):
+                return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 async def _of_body(body: bytes, headers: Headers, descriptor: Any) -> Any:

@@ -51,7 +51,7 @@ async def serve_socket(
     try:
         await tell({"type": "websocket.accept", "headers": [(b"x-request-id", given.encode())]})
         async with entered as call:
-            async for answer in method(_requests(route, receive, gone), call):
+            async for answer in method(_requests(route, receive, gone, call), call):
                 if gone.is_set():
                     break
                 await tell({"type": "websocket.send", "text": json.dumps(to_json(answer), ensure_ascii=False)})
@@ -72,7 +72,7 @@ def _reason(error: SerError) -> str:
     return str(error).encode()[:_REASON_BYTES].decode(errors="ignore")
 
 
-async def _requests(route: Route, receive: Receive, gone: asyncio.Event) -> AsyncIterator[Message]:
+async def _requests(route: Route, receive: Receive, gone: asyncio.Event, call: Call) -> AsyncIterator[Message]:
     descriptor: Any = route.rpc.input_type
     make = GetMessageClass(descriptor)
     field = only_bytes_field(descriptor)
@@ -82,6 +82,8 @@ async def _requests(route: Route, receive: Receive, gone: asyncio.Event) -> Asyn
             gone.set()
             return
         data, text = event.get("bytes"), event.get("text")
+        call.arrival.forget()  # of the message before
+        call.arrival.add(len(data or text or ""))
         if data is not None and field is not None:
             yield make(**{field: data})
         elif text:

@@ -35,7 +35,8 @@ class Backend(Protocol):
         """Starts a job that the queue has as running.
 
         Raises:
-            SerError: If it cannot be started.
+            SerError: If it cannot be started, which fails it.
+            OSError: If the operating system refuses a process just now: the job waits.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""The process of one training job: `python -m inference_server.jobs.child`, its order as JSON on standard input.
+"""The process of one training job, its order as JSON on standard input.
 
 A crash, a leak or a cancel here never touches serving. The process writes how far it is, and what came out, into
 the queue; when it dies without a word, `inference_server.jobs.runner` does.
@@ -10,17 +10,21 @@ import json
 import logging
 import signal
 import sys
+import tempfile
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from inference_server.jobs.priority import be_polite, die_with_parent
+from inference_server.backoff import Backoff
+from inference_server.jobs.errors import QueueError
 from inference_server.jobs.store import JobStore, error_record
 from inference_server.jobs.weights import WEIGHTS
 from ser.access import Access
 from ser.archive import Limits
 from ser.config import parse
 from ser.errors import Code, SerError
+from ser.processes import be_polite
 from ser.progress import Progress
 from ser.request import TrainRequest
 from ser.trainer import run
@@ -34,29 +38,66 @@ def main() -> None:
     order = json.load(sys.stdin)
     # As an exception, so that what is half written is removed on the way out.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(_TERMINATED))
-    die_with_parent()
     be_polite()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    store, job_id = JobStore(Path(order["jobs"])), order["job_id"]
+    outbox, job_id = Outbox(Path(order["jobs"])), order["job_id"]
     access = Access(
         frozenset(order["access"]["schemes"]), order["access"]["private"], frozenset(order["access"]["hosts"])
     )
     try:
         request = parse(TrainRequest, order["request"])
-        result = run(request, report=JobProgress(store, job_id), limits=Limits(**order["limits"]), access=access)
+        result = run(request, report=JobProgress(outbox, job_id), limits=Limits(**order["limits"]), access=access)
     except SerError as error:
-        store.fail(job_id, error_record(error.code, str(error), error))
+        failure = error_record(error.code, str(error), error)
     except OSError as error:
-        store.fail(job_id, error_record(Code.FAILED_PRECONDITION, f"the operating system refused: {error}"))
+        failure = error_record(Code.FAILED_PRECONDITION, _words(error, order["request"]))
     else:
-        store.succeed(job_id, result.to_json())
+        outbox.insist(lambda store: store.succeed(job_id, result.to_json()))
+        return
+    outbox.insist(lambda store: store.fail(job_id, failure))
+
+
+class Outbox:
+    """The queue, from where a job runs: how far it is may get lost, what came out may not."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._store: JobStore | None = None
+        self._trouble = Backoff("the job cannot write into the queue", first=1.0, longest=5.0)
+
+    def tell(self, what: Callable[[JobStore], None]) -> None:
+        """Writes something, unless the queue could not be written just now."""
+        if not self._trouble.is_due:
+            return
+        try:
+            if self._store is None:
+                self._store = JobStore(self._path)
+            what(self._store)
+        except QueueError as error:
+            self._trouble.failed(str(error))
+        else:
+            self._trouble.worked()
+
+    def insist(self, what: Callable[[JobStore], None]) -> None:
+        """Writes something, however long that takes: who started the job ends it when it is too long."""
+        written = False
+
+        def write(store: JobStore) -> None:
+            nonlocal written
+            what(store)
+            written = True
+
+        while not written:
+            self.tell(write)
+            if not written:
+                time.sleep(_SECONDS_BETWEEN_WRITES)
 
 
 class JobProgress:
     """A reporter that writes into the queue, at most some times a second, and each stage's first and last moment."""
 
-    def __init__(self, store: JobStore, job_id: str) -> None:
-        self._store, self._job_id = store, job_id
+    def __init__(self, outbox: Outbox, job_id: str) -> None:
+        self._outbox, self._job_id = outbox, job_id
         self._stage, self._stage_started, self._written = "", 0.0, 0.0
         self._before = 0.0
         self._epoch: dict[str, Any] = {}
@@ -71,7 +112,8 @@ class JobProgress:
         if not (first or last) and now - self._written < _SECONDS_BETWEEN_WRITES:
             return
         self._written = now
-        self._store.tell(self._job_id, self._record(progress, now - self._stage_started))
+        record = self._record(progress, now - self._stage_started)
+        self._outbox.tell(lambda store: store.tell(self._job_id, record))
 
     def _record(self, progress: Progress, seconds: float) -> dict[str, Any]:
         share = min(1.0, progress.done / progress.total) if progress.total else 0.0
@@ -93,10 +135,13 @@ class JobProgress:
         }
 
 
+def _words(error: OSError, request: Mapping[str, Any]) -> str:
+    """What the operating system refused, and where: an error of a write does not know its file."""
+    places = f"{request['data_path']}, {request['model_save_path']} or {tempfile.gettempdir()}"
+    where = "" if error.filename else f" (in {places})"
+    return f"the operating system refused: {error}{where}"
+
+
 def _percent_before(stage: str) -> float:
     names = list(WEIGHTS)
     return sum(WEIGHTS[name] for name in names[: names.index(stage)]) if stage in WEIGHTS else 0.0
-
-
-if __name__ == "__main__":
-    main()

@@ -21,6 +21,7 @@ import kfp_server_api
 import urllib3
 import yaml
 
+from inference_server.jobs.errors import QueueError
 from inference_server.jobs.store import Job, JobStore, error_record
 from inference_server.jobs.weights import WEIGHTS
 from inference_server.settings import Settings
@@ -75,16 +76,18 @@ class KubeflowBackend:
         request = {**job.request, "dataset_load_split_at": str(job.request["dataset_load_split_at"])}
         parameters = {**request, "minimum_uar": self._settings.minimum_uar, "receipt": job.job_id}
         with _errors(self._settings.kubeflow_host):
-            run = kfp_server_api.V2beta1Run(
+            ordered = kfp_server_api.V2beta1Run(
                 display_name=job.job_id,
                 experiment_id=self._experiment(),
                 pipeline_spec=self._pipeline,
                 runtime_config=kfp_server_api.V2beta1RuntimeConfig(parameters=parameters),
             )
-            created = self._runs.run_service_create_run(run, _request_timeout=_SECONDS_TO_ANSWER)
-        self._store.refer(job.job_id, created.run_id)
+            created = self._runs.run_service_create_run(ordered, _request_timeout=_SECONDS_TO_ANSWER)
         logger.info("job has a run", extra={"job_id": job.job_id, "run_id": created.run_id})
-        return KubeflowRun(job, created.run_id, self._runs, self._store, self._settings)
+        run = KubeflowRun(job, created.run_id, self._runs, self._store, self._settings)
+        with contextlib.suppress(QueueError):  # the run is there: it is told when it is looked at
+            run.refer()
+        return run
 
     def find(self, job: Job) -> KubeflowRun | None:
         """See `Backend.find`."""
@@ -123,10 +126,18 @@ class KubeflowRun:
         self._look_at = 0.0
         self._failed_looks = 0
         self._terminated = False
+        self._referred = job.reference is not None
         self._told: dict[str, Any] | None = None
+
+    def refer(self) -> None:
+        """Has the queue keep the run's id, so that the next server finds it."""
+        if not self._referred:
+            self._store.refer(self._job.job_id, self._run_id)
+            self._referred = True
 
     def is_over(self) -> bool:
         """See `Run.is_over`."""
+        self.refer()
         now = time.monotonic()
         if now < self._look_at:
             return False
@@ -192,9 +203,11 @@ class KubeflowRun:
             self._store.fail(job_id, self._failure(run))
         else:
             try:
-                self._store.succeed(job_id, self._result())
+                result = self._result()
             except SerError as error:
                 self._store.fail(job_id, error_record(error.code, str(error), error))
+            else:
+                self._store.succeed(job_id, result)
 
     def _result(self) -> dict[str, Any]:
         place = self._job.request["model_save_path"]

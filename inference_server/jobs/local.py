@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 import logging
+import os
 import signal
 import subprocess
-import sys
+import tempfile
 from dataclasses import asdict
+from pathlib import Path
 
 from inference_server.jobs.store import Job, JobStore, error_record
-from inference_server.settings import Settings
+from inference_server.orders import order_file
+from inference_server.settings import Settings, local_folder
 from ser.errors import Code
+from ser.files import sweep_below
+from ser.processes import child_command
+from ser.scratch import scratch_folder, sweep_scratch
 
+_SECONDS_TO_BE_KILLED = 5.0
 logger = logging.getLogger("ser.jobs")
 
 
@@ -22,6 +29,8 @@ class LocalBackend:
     def __init__(self, settings: Settings, store: JobStore) -> None:
         self._settings = settings
         self._store = store
+        self._temporary = Path(tempfile.gettempdir())
+        sweep_scratch(self._temporary)
 
     def start(self, job: Job) -> ChildProcess:
         """See `Backend.start`."""
@@ -34,32 +43,39 @@ class LocalBackend:
             "limits": asdict(settings.limits),
             "access": {"schemes": sorted(access.schemes), "private": access.private, "hosts": sorted(access.hosts)},
         }
-        process = subprocess.Popen([sys.executable, "-m", "inference_server.jobs.child"], stdin=subprocess.PIPE)
-        assert process.stdin is not None  # noqa: S101 - asked for
-        process.stdin.write(json.dumps(order).encode())
-        process.stdin.close()
-        logger.info("job has a process", extra={"job_id": job.job_id, "pid": process.pid})
-        return ChildProcess(job.job_id, process, self._store)
+        with contextlib.ExitStack() as stack, order_file(order) as stdin:
+            temporary = stack.enter_context(scratch_folder(self._temporary))
+            process = subprocess.Popen(  # noqa: S603 - ours
+                child_command("inference_server.jobs.child"),
+                stdin=stdin,
+                env={**os.environ, "TMPDIR": str(temporary)},
+            )
+            logger.info("job has a process", extra={"job_id": job.job_id, "pid": process.pid})
+            return ChildProcess(job, process, self._store, stack.pop_all())
 
-    def find(self, job: Job) -> None:  # noqa: ARG002 - as Backend has it
+    def find(self, job: Job) -> None:
         """See `Backend.find`."""
-        return
+        _sweep_after(job)
 
 
 class ChildProcess:
     """See `inference_server.jobs.backend.Run`."""
 
-    def __init__(self, job_id: str, process: subprocess.Popen[bytes], store: JobStore) -> None:
-        self._job_id = job_id
+    def __init__(
+        self, job: Job, process: subprocess.Popen[bytes], store: JobStore, temporary: contextlib.ExitStack
+    ) -> None:
+        self._job = job
         self._process = process
         self._store = store
+        self._temporary = temporary
 
     def is_over(self) -> bool:
         """See `Run.is_over`."""
         if self._process.poll() is None:
             return False
         # Of one that has said how it ended, this changes nothing.
-        self._store.fail(self._job_id, error_record(Code.INTERNAL, _why(self._process.returncode)))
+        self._store.fail(self._job.job_id, error_record(Code.INTERNAL, _why(self._process.returncode)))
+        self._tidy()
         return True
 
     def end(self) -> None:
@@ -77,8 +93,24 @@ class ChildProcess:
             self._process.wait(max(0.0, seconds))
         except subprocess.TimeoutExpired:
             self._process.kill()
-            self._process.wait()
+            with contextlib.suppress(subprocess.TimeoutExpired):  # a disk that hangs holds even a killed one
+                self._process.wait(_SECONDS_TO_BE_KILLED)
+        self._tidy()
         return True
+
+    def _tidy(self) -> None:
+        try:
+            self._temporary.close()
+        except OSError as error:
+            logger.warning("temporary files of a job stay: %s", error, extra={"job_id": self._job.job_id})
+        if self._process.returncode != 0:
+            _sweep_after(self._job)
+
+
+def _sweep_after(job: Job) -> None:
+    """Removes the half-made folders of a job that was killed: the next one may never come to the same names."""
+    for field in ("data_path", "model_save_path"):
+        sweep_below(local_folder(job.request[field]))
 
 
 def _why(returncode: int) -> str:

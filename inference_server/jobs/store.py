@@ -14,26 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from inference_server.failures import OverloadedError, violations_of
+from inference_server.jobs.errors import queue_errors
+from inference_server.jobs.schema import upgrade
 from ser.errors import Code, NotFoundError, SerError
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS jobs (
-    number INTEGER PRIMARY KEY AUTOINCREMENT,
-    job_id TEXT NOT NULL UNIQUE,
-    state TEXT NOT NULL,
-    request TEXT NOT NULL,
-    progress TEXT,
-    result TEXT,
-    error TEXT,
-    cancel INTEGER NOT NULL DEFAULT 0,
-    created REAL NOT NULL,
-    started REAL,
-    ended REAL,
-    revision INTEGER NOT NULL DEFAULT 0,
-    reference TEXT
-);
-CREATE INDEX IF NOT EXISTS jobs_by_state ON jobs (state, number);
-"""
+_SECONDS_TO_WAIT = 2.0
+"""How long a writer waits for another; transactions here take well below a millisecond."""
 
 
 class State(StrEnum):
@@ -81,20 +67,30 @@ class Job:
 
 
 class JobStore:
-    """The jobs of one server. Use it from one thread; open one a process."""
+    """The jobs of one server. Use it from one thread; open one a thread.
+
+    Every method raises `QueueError` if the database cannot be read or written, after at most two seconds.
+    """
 
     def __init__(self, path: Path) -> None:
-        """Opens the file, or makes it."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # A writer waits for another rather than failing; transactions here take well below a millisecond.
-        self._database = sqlite3.connect(path, timeout=30, isolation_level=None)
-        self._database.row_factory = sqlite3.Row
-        self._database.execute("PRAGMA journal_mode=WAL")
-        self._database.execute("PRAGMA synchronous=NORMAL")
-        self._database.executescript(_SCHEMA)
-        columns = {row["name"] for row in self._database.execute("PRAGMA table_info(jobs)")}
-        if "reference" not in columns:  # a file of an earlier version
-            self._database.execute("ALTER TABLE jobs ADD COLUMN reference TEXT")
+        """Opens the file, or makes it; one of an earlier version is brought up to date.
+
+        Raises:
+            NewerQueueError: If a later version of SER wrote it.
+            QueueError: If it cannot be opened.
+        """
+        self._path = path
+        with queue_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._database = sqlite3.connect(path, timeout=_SECONDS_TO_WAIT, isolation_level=None)
+            try:
+                self._database.row_factory = sqlite3.Row
+                self._database.execute("PRAGMA journal_mode=WAL")
+                self._database.execute("PRAGMA synchronous=NORMAL")
+                upgrade(self._database)
+            except BaseException:
+                self._database.close()
+                raise
 
     def close(self) -> None:
         """Closes the file."""
@@ -112,9 +108,11 @@ class JobStore:
             # One may always wait, for the time that it takes to be started.
             if waiting >= max(1, max_queued):
                 raise OverloadedError(f"{waiting} training jobs wait already, as many as may; try again later")
-            self._database.execute(
+            self._run(
                 "INSERT INTO jobs (job_id, state, request, created) VALUES (?, 'QUEUED', ?, ?)",
-                (job_id, json.dumps(request), time.time()),
+                job_id,
+                json.dumps(request),
+                time.time(),
             )
         return self.get(job_id)
 
@@ -124,29 +122,26 @@ class JobStore:
         Raises:
             NotFoundError: If there is none of that name.
         """
-        row = self._database.execute("SELECT * FROM jobs WHERE job_id = ?", (job_id,)).fetchone()
-        if row is None:
+        rows = self._rows("SELECT * FROM jobs WHERE job_id = ?", job_id)
+        if not rows:
             newest = [job.job_id for job in self.newest(3)]
             known = f"the newest are {', '.join(newest)}" if newest else "there are none yet"
             raise NotFoundError(f"job_id: no job {job_id!r}; {known}")
-        return self._job(row)
+        return self._job(rows[0])
 
     def newest(self, limit: int, *, before: int | None = None) -> list[Job]:
         """Jobs, the newest first; those of a lower number than `before`."""
-        rows = self._database.execute(
-            "SELECT * FROM jobs WHERE number < ? ORDER BY number DESC LIMIT ?",
-            (2**62 if before is None else before, limit),
-        )
-        return [self._job(row) for row in rows.fetchall()]
+        sql = "SELECT * FROM jobs WHERE number < ? ORDER BY number DESC LIMIT ?"
+        return [self._job(row) for row in self._rows(sql, 2**62 if before is None else before, limit)]
 
     def in_state(self, state: State) -> list[Job]:
         """Jobs of a state, the oldest first."""
-        rows = self._database.execute("SELECT * FROM jobs WHERE state = ? ORDER BY number", (state,))
-        return [self._job(row) for row in rows.fetchall()]
+        rows = self._rows("SELECT * FROM jobs WHERE state = ? ORDER BY number", state)
+        return [self._job(row) for row in rows]
 
     def counts(self) -> dict[State, int]:
         """How many jobs there are of each state."""
-        rows = self._database.execute("SELECT state, COUNT(*) AS n FROM jobs GROUP BY state").fetchall()
+        rows = self._rows("SELECT state, COUNT(*) AS n FROM jobs GROUP BY state")
         found = {row["state"]: int(row["n"]) for row in rows}
         return {state: found.get(state, 0) for state in State}
 
@@ -162,11 +157,22 @@ class JobStore:
         """Marks a job that waits as running; false if it does not wait any more."""
         return self._change(job_id, "state = 'QUEUED'", state=State.RUNNING, started=time.time())
 
-    def requeue(self, job_id: str) -> None:
-        """Puts a job that runs back to where it was in the queue; one that is to be cancelled is."""
+    def requeue(self, job_id: str) -> bool:
+        """Puts a job that runs back to where it was in the queue; one that is to be cancelled is.
+
+        Returns:
+            Whether it waits again; else it is over.
+        """
         with self._transaction():
             self._change(job_id, "state = 'RUNNING' AND cancel = 1", state=State.CANCELLED, ended=time.time())
-            self._change(job_id, "state = 'RUNNING'", state=State.QUEUED, started=None, progress=None, reference=None)
+            return self._change(
+                job_id, "state = 'RUNNING'", state=State.QUEUED, started=None, progress=None, reference=None
+            )
+
+    def forget(self, before: float) -> int:
+        """Deletes the jobs that ended before a moment, in seconds since 1970; gives how many those were."""
+        over = ", ".join(f"'{state}'" for state in State if state.is_over)
+        return self._run(f"DELETE FROM jobs WHERE state IN ({over}) AND ended < ?", before)  # noqa: S608 - ours
 
     def refer(self, job_id: str, reference: str) -> None:
         """Keeps what the backend calls a running job."""
@@ -189,21 +195,30 @@ class JobStore:
     def _change(self, job_id: str, condition: str, **values: Any) -> bool:
         columns = ", ".join(f"{name} = ?" for name in values)
         sql = f"UPDATE jobs SET {columns}, revision = revision + 1 WHERE job_id = ? AND {condition}"  # noqa: S608 - ours
-        return self._database.execute(sql, (*values.values(), job_id)).rowcount > 0
+        return self._run(sql, *values.values(), job_id) > 0
 
     def _count(self, condition: str, *values: Any) -> int:
-        sql = f"SELECT COUNT(*) FROM jobs WHERE {condition}"  # noqa: S608 - ours
-        return int(self._database.execute(sql, values).fetchone()[0])
+        return int(self._rows(f"SELECT COUNT(*) FROM jobs WHERE {condition}", *values)[0][0])  # noqa: S608 - ours
+
+    def _rows(self, sql: str, *values: Any) -> list[sqlite3.Row]:
+        with queue_errors(self._path):
+            return self._database.execute(sql, values).fetchall()
+
+    def _run(self, sql: str, *values: Any) -> int:
+        """How many rows it changed."""
+        with queue_errors(self._path):
+            return self._database.execute(sql, values).rowcount
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        self._database.execute("BEGIN IMMEDIATE")
+        self._run("BEGIN IMMEDIATE")
         try:
             yield
+            self._run("COMMIT")
         except BaseException:
-            self._database.execute("ROLLBACK")
+            if self._database.in_transaction:  # SQLite itself ends one that finds no space
+                self._run("ROLLBACK")
             raise
-        self._database.execute("COMMIT")
 
     def _job(self, row: sqlite3.Row) -> Job:
         values = dict(row)

@@ -12,17 +12,19 @@ from pydantic_settings import CliApp
 
 from inference_server import logs
 from inference_server.cli import explain
-from inference_server.jobs.runner import JobRunner
-from inference_server.settings import Settings, local_folder
+from inference_server.jobs.errors import NewerQueueError
+from inference_server.jobs.loop import JobLoop, QueueTakenError
+from inference_server.settings import Settings
 
-_TICK_SECONDS = 0.2
+_TICK_SECONDS = 0.1
 logger = logging.getLogger("ser.trainer")
 
 
 def main() -> None:
-    """Runs until SIGTERM or SIGINT; jobs under way then go back into the queue. Exit status 2 for a wrong setting.
+    """Runs until SIGTERM or SIGINT; jobs under way then go back into the queue.
 
-    The settings are the server's; those of its ports and callers mean nothing here. One trainer a queue.
+    The settings are the server's; those of its ports and callers mean nothing here. Exit status 2 for a wrong
+    setting, 7 if another trainer or server runs the jobs of this queue, or a later version wrote it.
     """
     try:
         settings = CliApp.run(Settings)
@@ -40,15 +42,16 @@ def main() -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
-    local_folder(settings.model_root).mkdir(parents=True, exist_ok=True)
-    runner = JobRunner(settings)
-    logger.info("takes training jobs", extra={"queue": str(settings.jobs_path)})
     try:
-        while not stop:
-            runner.tick()
-            time.sleep(_TICK_SECONDS)
-    finally:
-        runner.stop(settings.grace_seconds / 2)
+        loop = JobLoop(settings)
+    except (QueueTakenError, NewerQueueError) as error:
+        sys.stderr.write(f"ser-trainer: {error}\n")
+        sys.exit(7)
+    loop.start()
+    logger.info("takes training jobs", extra={"queue": str(settings.jobs_path)})
+    while not stop:
+        time.sleep(_TICK_SECONDS)
+    loop.stop(settings.grace_seconds / 2)
 
 
 if __name__ == "__main__":

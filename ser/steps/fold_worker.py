@@ -21,6 +21,7 @@ from pathlib import Path
 
 from ser.config import parse
 from ser.errors import SerError, TrainingError
+from ser.processes import child_command
 from ser.request import CrossValidationConfig
 from ser.steps.cross_validation import train_fold
 
@@ -90,11 +91,11 @@ def train_folds(jobs: Sequence[FoldJob], workers: int) -> Iterator[FoldJob]:
 
 
 class _Worker:
-    """A process that trains one fold after another. Its end, or its parent's, ends the other."""
+    """A process that trains one fold after another. It ends with its parent, in the middle of a fold too."""
 
     def __enter__(self) -> _Worker:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "ser.steps.fold_worker"],
+        self._process = subprocess.Popen(  # noqa: S603 - ours
+            child_command("ser.steps.fold_worker"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -119,7 +120,8 @@ class _Worker:
                 jobs.write(job.to_json() + "\n")
                 jobs.flush()
                 answer = answers.readline()
-        wrong = json.loads(answer)["error"] if answer else "the process that trained it ended before it was done"
+        whole = answer.endswith("\n")
+        wrong = json.loads(answer)["error"] if whole else "the process that trained it ended before it was done"
         if wrong is not None:
             raise TrainingError(f"{job.fold}, seed {job.config.random_state}: {wrong}")
 
@@ -138,7 +140,3 @@ def main() -> None:
             wrong = str(error)
         answers.write(json.dumps({"error": wrong}) + "\n")
         answers.flush()
-
-
-if __name__ == "__main__":
-    main()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import shutil
 import threading
@@ -12,52 +13,62 @@ import grpc
 import pytest
 
 from inference_server.admission import Admission, caller_of
+from inference_server.calls import Calls
 from inference_server.failures import OverloadedError
 from inference_server.settings import Settings
 from ser.bundle import Bundle
+from ser.errors import Code, SerError
 from ser_api.v1 import ser_pb2
 from tests.inference_server.harness import serve
 
 
-def admission(**limits: int) -> Admission:
-    return Admission(Settings(max_calls=4, max_streams=3, max_calls_per_caller=2, max_streams_per_caller=1, **limits))
+def admission() -> Admission:
+    return Admission(Settings(max_calls=4, max_streams=3, max_calls_per_caller=2, max_streams_per_caller=1))
 
 
 def test_one_caller_cannot_take_all_places() -> None:
     places = admission()
-    with contextlib.ExitStack() as held:
-        for _ in range(2):
-            held.enter_context(places.place("a", long=False))
-        with (
-            pytest.raises(OverloadedError, match=r"2 calls of yours .*SER_MAX_CALLS_PER_CALLER"),
-            places.place("a", long=False),
-        ):
-            pass
-        held.enter_context(places.place("a", long=True))  # those that stay open have places of their own
-        with pytest.raises(OverloadedError, match="SER_MAX_STREAMS_PER_CALLER"), places.place("a", long=True):
-            pass
-        for caller in ("b", "c"):
-            held.enter_context(places.place(caller, long=False))
-        with (
-            pytest.raises(OverloadedError, match=r"4 calls are under way.*SER_MAX_CALLS\)"),
-            places.place("d", long=False),
-        ):
-            pass
+    for _ in range(2):
+        places.take("a", long=False)
+    with pytest.raises(OverloadedError, match=r"2 calls of yours .*SER_MAX_CALLS_PER_CALLER"):
+        places.take("a", long=False)
+    places.take("a", long=True)  # those that stay open have places of their own
+    with pytest.raises(OverloadedError, match="SER_MAX_STREAMS_PER_CALLER"):
+        places.take("a", long=True)
+    for caller in ("b", "c"):
+        places.take(caller, long=False)
+    with pytest.raises(OverloadedError, match=r"4 calls are under way.*SER_MAX_CALLS\)"):
+        places.take("d", long=False)
 
 
 def test_a_place_comes_back_whatever_happened() -> None:
-    places = admission()
-    for _ in range(10):
-        with pytest.raises(ZeroDivisionError), places.place("a", long=True):
-            raise ZeroDivisionError
-        with contextlib.ExitStack() as held:
-            for _ in range(2):
-                held.enter_context(places.place("a", long=False))
+    calls = Calls(Settings(max_calls=4, max_streams=3, max_calls_per_caller=2, max_streams_per_caller=1))
+
+    async def fail() -> None:
+        async with calls.enter("Train", "http", request_id="x", authorization=None, address="10.1.2.3", long=True):
+            raise SilenceError
+
+    async def one_too_many() -> None:
+        async with contextlib.AsyncExitStack() as held:
+            for _ in range(3):
+                entered = calls.enter("Predict", "http", request_id="x", authorization=None, address="10.1.2.3")
+                await held.enter_async_context(entered)
+
+    async def many() -> None:
+        for _ in range(10):
+            with pytest.raises(SilenceError):
+                await fail()
             with pytest.raises(OverloadedError):
-                held.enter_context(places.place("a", long=False))
-    assert not places._short._taken_by
-    assert not places._long._taken_by
-    assert places._short._taken == places._long._taken == 0
+                await one_too_many()
+
+    asyncio.run(many())
+    for places in (calls._admission._short, calls._admission._long):
+        assert places._taken == 0
+        assert not places._taken_by  # who is gone leaves nothing
+
+
+class SilenceError(SerError):
+    code = Code.INVALID_ARGUMENT
 
 
 @pytest.mark.parametrize(

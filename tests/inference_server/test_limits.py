@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import socket
 import threading
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import filelock
 import grpc
 import httpx
 import pytest
@@ -81,16 +83,34 @@ def test_too_many_streams_and_calls(bundle: Bundle, tmp_path: Path, sample: str)
         done.set()
         for call in held:
             list(call)
-        # Two bodies that do not come hold both places.
-        with slow_body(server) as one, slow_body(server) as two:
-            answer = client.post("/predict", json=body)
+
+
+def test_calls_that_have_come_are_counted_and_bodies_on_their_way_are_not(
+    bundle: Bundle, tmp_path: Path, sample: str
+) -> None:
+    model_id = bundle.manifest.model_id
+    for name in (model_id, "other"):
+        shutil.copytree(bundle.folder, tmp_path / "models" / name)
+    body = {"model_id": model_id, "sample_name": sample}
+    with (
+        serve(tmp_path, max_calls=2) as server,
+        server.stub() as stub,
+        server.client() as client,
+        ThreadPoolExecutor(2) as pool,
+        contextlib.ExitStack() as stack,
+    ):
+        for _ in range(10):
+            stack.enter_context(slow_body(server))
+        assert client.post("/predict", json=body).status_code == 200
+        with filelock.FileLock(tmp_path / "models" / ".other.lock"):  # calls that wait until the test lets them go
+            waiting = [pool.submit(client.delete, "/models/other") for _ in range(2)]
+            while (answer := client.post("/predict", json=body)).status_code == 200:
+                pass
             assert (answer.status_code, answer.headers["retry-after"]) == (429, "1")
             assert "SER_MAX_CALLS" in answer.json()["message"]
             assert code_of(lambda: stub.Predict(ser_pb2.PredictRequest(**body))) is EXHAUSTED
-            one.close()
-            two.close()
-        while client.post("/predict", json=body).status_code == 429:
-            pass
+        assert {call.result(60).status_code for call in waiting} <= {200, 404}  # whoever came second
+        assert client.post("/predict", json=body).status_code == 200
 
 
 class slow_body:  # noqa: N801 - a context manager

@@ -105,6 +105,72 @@ def test_a_recording_that_is_too_long_passes_a_limit(subtype: str) -> None:
         audio.decode(wav(tone(2.0), subtype=subtype), name="clip", max_seconds=1.5)
 
 
+def claiming(rate_hz: int, seconds: float = 0.05) -> bytes:
+    """A WAV of 16 kHz whose header claims another rate."""
+    data = bytearray(wav(tone(seconds)))
+    data[24:28] = struct.pack("<I", rate_hz)
+    return bytes(data)
+
+
+@pytest.mark.parametrize("rate_hz", [1, 999, 768_001, 0xFFFF_FFFF])
+def test_a_rate_that_nobody_records_at_is_refused_before_anything_is_resampled(rate_hz: int) -> None:
+    with pytest.raises(AudioError, match=f"^clip: expected a sampling rate of 1000 to 768000 Hz, got {rate_hz} Hz"):
+        audio.decode(claiming(rate_hz), name="clip")
+
+
+@pytest.mark.parametrize(("rate_hz", "samples"), [(1_000, 12_800), (768_000, 17)])
+def test_the_lowest_and_the_highest_rate_are_taken(rate_hz: int, samples: int) -> None:
+    assert len(audio.decode(claiming(rate_hz)).samples) == samples
+
+
+@pytest.mark.parametrize(("kind", "subtype"), [("WAV", "PCM_16"), ("WAV", "FLOAT"), ("FLAC", "PCM_16")])
+def test_many_channels_are_bounded_by_their_samples_together(kind: str, subtype: str) -> None:
+    data = wav(np.stack([MONO] * 8, axis=1), kind=kind, subtype=subtype)
+    assert audio.decode(data, max_samples=8 * len(MONO)).source_channels == 8
+    with pytest.raises(LimitError, match="^clip: expected at most 127999 samples .*, got 8 channels of 16000 samples"):
+        audio.decode(data, name="clip", max_samples=8 * len(MONO) - 1)
+
+
+@pytest.mark.parametrize(("kind", "subtype"), [("FLAC", "PCM_16"), ("OGG", "VORBIS"), ("MP3", "MPEG_LAYER_III")])
+def test_a_recording_decodes_to_the_same_samples_in_blocks_and_asks_between_them(
+    kind: str, subtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = wav(np.stack([tone(3.0), tone(3.0, hertz=300)], axis=1), kind=kind, subtype=subtype)
+    whole = audio.decode(data).samples
+    asked: list[None] = []
+    monkeypatch.setattr(audio, "_BLOCK_SAMPLES", 20_000)
+    np.testing.assert_allclose(audio.decode(data, check=lambda: asked.append(None)).samples, whole, atol=1e-6)
+    assert len(asked) > 4
+
+
+def test_a_wav_of_a_million_chunks_is_refused_after_a_few() -> None:
+    plain = wav(MONO)
+    few, many = (plain[:36] + b"JUNK\0\0\0\0" * number + plain[36:] for number in (60, 1_000_000))
+    assert len(audio.decode(few).samples) == len(MONO)
+    with pytest.raises(AudioError, match="^clip: expected the samples of a WAV within its first 64 chunks"):
+        audio.decode(many, name="clip")
+
+
+def test_formats_that_are_not_promised_are_not_opened() -> None:
+    with pytest.raises(AudioError, match="^clip: expected WAV, FLAC, OGG or MP3"):
+        audio.decode(wav(MONO, kind="AIFF"), name="clip")
+
+
+@pytest.mark.parametrize(
+    ("kind", "subtype"),
+    [("WAV", "PCM_16"), ("WAV", "PCM_24"), ("FLAC", "PCM_16"), ("OGG", "VORBIS"), ("MP3", "MPEG_LAYER_III")],
+)
+def test_a_header_tells_the_length_without_decoding(kind: str, subtype: str) -> None:
+    header = audio.header_of(wav(tone(2.0, 32_000), 32_000, kind=kind, subtype=subtype))
+    assert (header.rate_hz, header.channels, header.seconds) == (32_000, 1, pytest.approx(2, abs=0.1))
+
+
+@pytest.mark.parametrize("data", [b"", b"\xff", b"RIFF", b"OggS", b"fLaC", b"ID3", b"\xff\xfb", b"x"])
+def test_what_is_hardly_there_has_no_header(data: bytes) -> None:
+    with pytest.raises(AudioError, match="^clip: "):
+        audio.header_of(data, name="clip")
+
+
 def test_a_missing_file_is_not_found(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match=r"nowhere\.wav: no such file"):
         audio.read(tmp_path / "nowhere.wav")

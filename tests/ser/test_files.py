@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from pathlib import Path
 
 import pytest
 
 from ser.errors import DamagedError
-from ser.files import STAMP, exclusive, make_folder, read_json, recover, write_json
+from ser.files import STAMP, exclusive, make_folder, read_json, recover, sweep_below, write_json
 
 
 def names(folder: Path) -> set[str]:
@@ -102,3 +103,20 @@ def test_json_is_whole_finite_and_names_itself_when_damaged(tmp_path: Path) -> N
         read_json(path)
     with pytest.raises(DamagedError, match=r"y\.json is missing"):
         read_json(tmp_path / "y.json")
+
+
+def test_what_killed_writers_left_of_other_targets_is_swept(tmp_path: Path) -> None:
+    for name in (".dead.partial-abc", ".alive.partial-abc", ".gone.replaced", ".old.json.partial-abc"):
+        (tmp_path / name).mkdir() if "json" not in name else (tmp_path / name).write_text("x")
+    (tmp_path / ".new.json.partial-abc").write_text("x")
+    (tmp_path / ".hidden").mkdir()
+    os.utime(tmp_path / ".old.json.partial-abc", (1, 1))
+    with exclusive(tmp_path / "alive"):
+        make_folder(tmp_path / "out", {}, writer("x"))
+        assert names(tmp_path) == {"out", "gone", ".alive.partial-abc", ".new.json.partial-abc", ".hidden"}
+    deep = tmp_path / "a" / "b"
+    deep.mkdir(parents=True)
+    (deep / ".dead.partial-abc").mkdir()
+    sweep_below(tmp_path)
+    assert not list(deep.glob(".*partial*"))
+    assert not (tmp_path / ".alive.partial-abc").exists()

@@ -40,6 +40,22 @@ def test_normalising_takes_the_recording_s_own_peak() -> None:
     np.testing.assert_array_equal(frontend(3).split(samples * 0), [[0, 0, 0]])
 
 
+def test_a_long_recording_is_what_its_pieces_are_and_its_caller_is_asked_meanwhile() -> None:
+    front = frontend(normalize=False)
+    samples = RNG.standard_normal(100 * 16_000 + 5).astype(np.float32)
+    asked: list[None] = []
+    rows = front.transform(samples, CORPUS[0], check=lambda: asked.append(None))
+    last = front.transform(samples[-4_005:], CORPUS[0])
+    np.testing.assert_allclose(rows[-2:], last, atol=1e-3)
+    assert len(asked) == 4
+
+    def gone() -> None:
+        raise TimeoutError
+
+    with pytest.raises(TimeoutError):
+        front.transform(samples, CORPUS[0], check=gone)
+
+
 def test_blocks_say_where_each_extractor_s_features_lie() -> None:
     front = frontend()
     samples = RNG.standard_normal(4_000).astype(np.float32)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -106,7 +108,28 @@ def test_memory_is_bounded(predictor: Predictor) -> None:
     stream = StreamingPredictor(predictor, StreamConfig(window_seconds=0.1, hop_seconds=60), About())
     for _ in range(100):
         list(stream.feed(b"\0\0" * 16_000))
-        assert len(stream._samples) <= 2 * 16_000
+        assert len(stream._pcm) <= 2 * 2 * 16_000
+
+
+def test_a_small_message_costs_no_more_when_much_waits(predictor: Predictor) -> None:
+    """A window of a minute at 192 kHz is 46 MB as floats: to copy it for each sample that comes would take minutes."""
+    stream = StreamingPredictor(predictor, StreamConfig(window_seconds=60, sample_rate_hz=192_000), About())
+    for size in (2 * 59 * 192_000, 2):  # once more, so that it has grown
+        list(stream.feed(bytes(size)))
+    tracemalloc.start()
+    for _ in range(1_000):
+        list(stream.feed(b"\0\0"))
+    assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    tracemalloc.stop()
+
+
+def test_work_on_a_window_ends_when_nobody_wants_it(predictor: Predictor) -> None:
+    def gone() -> None:
+        raise TimeoutError
+
+    stream = StreamingPredictor(predictor, StreamConfig(window_seconds=1), About())
+    with pytest.raises(TimeoutError):
+        list(stream.feed(pcm(1.5), check=gone))
 
 
 def test_half_a_sample(predictor: Predictor) -> None:

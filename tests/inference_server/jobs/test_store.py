@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -116,3 +117,24 @@ def test_another_process_sees_it(store: JobStore, tmp_path: Path) -> None:
     )
     subprocess.run([sys.executable, "-c", code], check=True)
     assert store.get(job_id).state is State.RUNNING
+
+
+def test_jobs_that_ended_long_ago_are_forgotten_and_no_other(store: JobStore) -> None:
+    ids = [add(store) for _ in range(4)]
+    for job_id in ids[:3]:
+        store.start(job_id)
+    store.succeed(ids[0], {})
+    store.fail(ids[1], {"message": "m"})
+    assert store.forget(before=time.time() - 60) == 0
+    assert store.forget(before=time.time() + 60) == 2
+    assert {job.job_id for job in store.newest(9)} == {ids[2], ids[3]}
+    assert add(store) not in ids
+
+
+def test_only_a_job_that_runs_goes_back_into_the_queue(store: JobStore) -> None:
+    over, running = add(store), add(store)
+    for job_id in (over, running):
+        store.start(job_id)
+    store.succeed(over, {"model_id": "m"})
+    assert store.requeue(running)
+    assert not store.requeue(over)

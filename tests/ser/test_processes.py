@@ -1,0 +1,67 @@
+"""Children do not outlive their parent, however early it dies."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from ser.processes import child_command
+
+# A parent that starts a child, which would run for ever, and says its number.
+PARENT = """
+import subprocess, sys, time
+from ser.processes import child_command
+child = subprocess.Popen(child_command("tests.endless"), stdin=subprocess.DEVNULL)
+print(child.pid, flush=True)
+time.sleep(600)
+"""
+
+
+def wait_gone(pid: int) -> None:
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        assert select.select([descriptor], [], [], 30)[0], f"process {pid} outlives its parent"
+    finally:
+        os.close(descriptor)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of its parent's death")
+def test_a_child_dies_with_its_parent_however_early() -> None:
+    for number in range(30):
+        parent = subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True)
+        assert parent.stdout is not None
+        child = int(parent.stdout.readline())
+        time.sleep(number * 0.002)  # at another moment of its start each time
+        parent.kill()
+        parent.wait()
+        parent.stdout.close()
+        wait_gone(child)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of its parent's death")
+def test_a_child_whose_parent_has_died_before_it_looked_ends() -> None:
+    *launcher, parent, module = child_command("tests.endless")
+    assert int(parent) == os.getpid()
+    stranger = subprocess.run([*launcher, "1" if os.getppid() != 1 else "2", module], timeout=60, check=False)
+    assert stranger.returncode == 1
+
+
+def test_a_child_runs_main_of_its_module() -> None:
+    child = subprocess.Popen(child_command("tests.endless"))
+    try:
+        with pytest.raises(subprocess.TimeoutExpired):
+            child.wait(0.5)
+        child.send_signal(signal.SIGTERM)
+        assert child.wait(30) == -signal.SIGTERM
+    finally:
+        child.kill()
+        child.wait()
