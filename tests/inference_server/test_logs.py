@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from tests.inference_server.harness import Server
+from tests.inference_server.harness import Server, serve
 from tests.signals import tone, wav
 
 
@@ -67,3 +68,9 @@ def test_damaged_recordings_leave_no_raw_line(server: Server, model_id: str, kin
     with server.client() as client:
         client.post("/predict", files={"audio": bytes(sound)}, data={"model_id": model_id})
     assert_json(server)
+
+
+def test_a_training_s_lines_are_json_too(tmp_path: Path) -> None:
+    with serve(tmp_path) as server, server.client() as client:
+        assert client.post("/train", json=server.request()).status_code == 200
+        assert_json(server)

@@ -28,7 +28,7 @@ def test_a_message_names_places_from_the_roots(tmp_path: Path) -> None:
         f"[Errno 13] Permission denied: '{root}/emodb/wav'": "[Errno 13] Permission denied: 'emodb/wav'",
         f"{tmp_path}/link/srv/emodb": "emodb",
         f"in {root}": "in the data root",
-        f"{root}/.server/jobs.sqlite": ".server/jobs.sqlite",
+        f"{root}/.server/jobs.sqlite": "jobs.sqlite",
         f"{root}/models2/a and {root}-2/b": f"models2/a and {root}-2/b",
         f"/elsewhere{root}/a": f"/elsewhere{root}/a",
         "nothing": "nothing",
