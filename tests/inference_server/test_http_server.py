@@ -129,7 +129,7 @@ def test_a_head_is_bounded_and_the_answer_is_json(server: Server, head: bytes, s
 def test_every_answer_has_its_policy(server: Server, model_id: str) -> None:
     with server.client() as client:
         for path in ("/models", f"/models/{model_id}", "/jobs", "/healthz", "/readyz", "/metrics", "/openapi.json",
-                     "/nothing", "/predict", "/predict/stream", f"/models/{model_id}/report"):  # fmt: skip
+                     "/nothing", "/predict", "/predict/stream"):  # fmt: skip
             headers = client.get(path).headers
             assert headers["content-security-policy"] == POLICY, path
             assert headers.items() >= SAFE.items(), path
@@ -143,20 +143,12 @@ def test_every_answer_has_its_policy(server: Server, model_id: str) -> None:
 
 
 def test_a_report_can_do_nothing(server: Server, model_id: str) -> None:
-    folder = server.models / model_id / "report"
-    had = folder.exists()
-    folder.mkdir(exist_ok=True)
-    try:
-        if not had:
-            (folder / "report.html").write_text("<script>1</script>")
-        with server.client() as client:
-            answer = client.get(f"/models/{model_id}/report")
-    finally:
-        if not had:
-            (folder / "report.html").unlink()
-            folder.rmdir()
+    with server.client() as client:
+        answer = client.get(f"/models/{model_id}/report")
     assert answer.status_code == 200
-    assert answer.headers["content-security-policy"] == (f"{POLICY}; style-src 'unsafe-inline'; img-src data:; sandbox")
+    policy = f"{POLICY}; style-src 'unsafe-inline'; img-src data:; sandbox"
+    assert answer.headers["content-security-policy"] == policy
+    assert answer.headers.items() >= SAFE.items()
 
 
 @pytest.mark.parametrize("seconds", ["nan", "inf", "-1", "0", "-inf", "1e400", "soon", ""])
