@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from inference_server.failures import http_status, retry_after, to_status
-from inference_server.gateway.json_messages import to_json
+from inference_server.gateway.json_text import to_json_text
 from inference_server.grpc_server import REQUEST_ID
 from ser.errors import SerError
 
@@ -45,7 +44,7 @@ def failure(error: SerError, given: str) -> Answer:
     status = getattr(error, "http_status", None) or http_status(error)
     if status == 401:
         headers["www-authenticate"] = "Bearer"
-    return Answer(json.dumps(to_json(to_status(error, given)), ensure_ascii=False).encode(), JSON, status, headers)
+    return Answer(to_json_text(to_status(error, given)).encode(), JSON, status, headers)
 
 
 async def respond(send: Send, answer: Answer, given: str) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import Any
 
 from google.protobuf.message import Message
@@ -15,7 +15,8 @@ from google.protobuf.message_factory import GetMessageClass
 from inference_server.calls import Call
 from inference_server.failures import GoneError, to_status
 from inference_server.gateway import strict_json
-from inference_server.gateway.json_messages import to_json, to_message
+from inference_server.gateway.json_messages import to_message
+from inference_server.gateway.json_text import to_json_text
 from inference_server.gateway.requests import only_bytes_field
 from inference_server.gateway.routes import Route
 from ser.errors import SerError
@@ -24,6 +25,8 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 _NORMAL, _REFUSED = 1000, 1008
 _REASON_BYTES = 123
+_FEW_CHARACTERS = 16 << 10
+"""Longer messages are read in a thread."""
 
 
 async def serve_socket(
@@ -54,16 +57,15 @@ async def serve_socket(
             async for answer in method(_requests(route, receive, gone, call), call):
                 if gone.is_set():
                     break
-                await tell({"type": "websocket.send", "text": json.dumps(to_json(answer), ensure_ascii=False)})
+                await tell({"type": "websocket.send", "text": to_json_text(answer)})
             if gone.is_set():
                 raise GoneError("the caller hung up")
         await tell({"type": "websocket.close", "code": _NORMAL})
     except GoneError:
         return
     except SerError as error:
-        failure = {"error": to_json(to_status(error, given))}
         with contextlib.suppress(GoneError):
-            await tell({"type": "websocket.send", "text": json.dumps(failure, ensure_ascii=False)})
+            await tell({"type": "websocket.send", "text": f'{{"error": {to_json_text(to_status(error, given))}}}'})
             await tell({"type": "websocket.close", "code": _REFUSED, "reason": _reason(error)})
 
 
@@ -76,6 +78,10 @@ async def _requests(route: Route, receive: Receive, gone: asyncio.Event, call: C
     descriptor: Any = route.rpc.input_type
     make = GetMessageClass(descriptor)
     field = only_bytes_field(descriptor)
+
+    def of_json(text: str) -> Message:
+        return to_message(strict_json.parse(text), make())
+
     while True:
         event = await receive()
         if event["type"] == "websocket.disconnect":
@@ -86,7 +92,9 @@ async def _requests(route: Route, receive: Receive, gone: asyncio.Event, call: C
         call.arrival.add(len(data or text or ""))
         if data is not None and field is not None:
             yield make(**{field: data})
+        elif text and len(text) <= _FEW_CHARACTERS:
+            yield of_json(text)
         elif text:
-            yield to_message(strict_json.parse(text), make())
+            yield await call.threads.compute(partial(of_json, text), call)
         else:
             return

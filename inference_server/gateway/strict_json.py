@@ -6,15 +6,26 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, NoReturn
 
-from ser.errors import ConfigError, FieldViolation
+from inference_server.wire import MAX_VIOLATIONS
+from ser.errors import ConfigError, FieldViolation, LimitError
 
+MAX_VALUES = 10_000
+"""Most values of a body of JSON; a call of 64 clips has 500."""
 MAX_DEPTH = 32
 """Most objects and arrays in each other."""
 _LARGEST = 1e308
 _MOST_DIGITS = 309
 _HALF = "expected text in Unicode, got half a surrogate pair"
+
+
+def num_values(text: bytes | str) -> int:
+    """At most how many values JSON holds, but for its strings' commas and brackets; base64 has none of them."""
+    if isinstance(text, str):
+        return sum(text.count(mark) for mark in ",[{:")
+    return sum(text.count(mark) for mark in b",[{:")
 
 
 class _Twice(dict[str, Any]):
@@ -32,13 +43,16 @@ def parse(text: bytes | str, *, at: str = "") -> Any:
 
     Raises:
         ConfigError: If it is no JSON, or such that readers disagree about; a violation for each place.
+        LimitError: If it has more than `MAX_VALUES`.
     """
+    if num_values(text) > MAX_VALUES:
+        raise LimitError(f"expected JSON of at most {MAX_VALUES} values, more came")
     try:
         value = json.loads(text, parse_constant=_no_constant, parse_int=_integer, object_pairs_hook=_object)
     except (ValueError, RecursionError) as error:
         what = "JSON" if at else "a body of JSON"
         raise ConfigError([FieldViolation(at, f"expected {what}: {error}")]) from None
-    if violations := list(_violations(value, at, 0)):
+    if violations := list(islice(_violations(value, at, 0), MAX_VIOLATIONS)):
         raise ConfigError(violations)
     return value
 

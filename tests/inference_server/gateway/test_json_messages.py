@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 from google.protobuf import json_format
 
-from inference_server.gateway.json_messages import from_text, to_json, to_message
-from ser.errors import ConfigError
+from inference_server.gateway.json_messages import from_text, to_message
+from inference_server.gateway.strict_json import MAX_VALUES, parse
+from inference_server.wire import MAX_VIOLATIONS
+from ser.errors import ConfigError, LimitError
 from ser_api.v1 import ser_pb2
 
 
@@ -113,16 +115,14 @@ def test_text_that_is_wrong_is_named(pairs: list[tuple[str, str | bytes]], field
     assert [violation.field for violation in error.value.violations] == [field]
 
 
-def test_answers_have_the_proto_s_names_and_their_defaults() -> None:
-    answer = to_json(ser_pb2.TrainingJob(job_id="j", state=ser_pb2.TrainingJob.QUEUED))
-    assert answer == {"job_id": "j", "state": "QUEUED", "ahead": 0}
+def test_the_number_of_values_is_bounded_and_that_of_bytes_is_not() -> None:
+    assert len(parse(b"[" + b"1," * (MAX_VALUES - 2) + b"1]")) == MAX_VALUES - 1
+    with pytest.raises(LimitError, match="at most 10000 values"):
+        parse(b"[" + b"1," * MAX_VALUES + b"1]")
+    assert parse(b'{"audio": "' + b"a" * (1 << 20) + b'"}')["audio"]
 
 
-def test_maps_come_in_the_order_of_their_keys_wherever_they_are() -> None:
-    probabilities = {f"label {number}": 0.1 for number in range(30, 9, -1)}
-    answer = ser_pb2.PredictResponse(
-        probabilities=probabilities, pieces=[ser_pb2.Piece(probabilities=probabilities)] * 2
-    )
-    found = to_json(answer)
-    for one in (found, *found["pieces"]):
-        assert list(one["probabilities"]) == sorted(probabilities)
+def test_an_error_names_some_of_many_wrong_fields() -> None:
+    with pytest.raises(ConfigError) as error:
+        to_message({f"colour {number}": 1 for number in range(5_000)}, ser_pb2.PredictRequest())
+    assert len(error.value.violations) == MAX_VIOLATIONS

@@ -26,7 +26,7 @@ def test_json_is_taken() -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"{", b"nan", b'{"a": NaN}', b'{"a": -Infinity}', b"\xff", b"[" * 100_000, b'{"a":' * 100_000, b"{} {}"],
+    [b"", b"{", b"nan", b'{"a": NaN}', b'{"a": -Infinity}', b"\xff", b"[" * 9_000, b'{"a":' * 4_000, b"{} {}"],
 )
 def test_what_is_no_json(body: bytes) -> None:
     with pytest.raises(ConfigError, match="expected a body of JSON"):
