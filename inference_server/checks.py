@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ from google.protobuf.message import Message
 
 from ser.enrolment import check_speaker
 from ser.errors import ConfigError, FieldViolation
-from ser.model_store import bundle_folder
+from ser.model_store import check_model_id
 from ser_api.v1 import ser_pb2
 
 MAX_PAGE_SIZE = 1_000
@@ -63,14 +64,13 @@ def page_size(request: ser_pb2.ListTrainingJobsRequest | ser_pb2.ListSpeakersReq
 
 
 def _violations(request: Any) -> Iterator[FieldViolation]:
-    fields = request.DESCRIPTOR.fields_by_name
-    of_prediction = "enrollment_clips" in fields
-    for name in _MANDATORY:
-        if name in fields and not getattr(request, name) and not (of_prediction and name != "model_id"):
+    fields, mandatory = _fields(request.DESCRIPTOR)
+    for name in mandatory:
+        if not getattr(request, name):
             yield FieldViolation(name, _MISSING)
     if "model_id" in fields and request.model_id:
-        yield from _of(lambda: bundle_folder("", request.model_id))
-    if "speaker" in fields and not of_prediction and request.speaker:
+        yield from _of(lambda: check_model_id(request.model_id))
+    if "speaker" in mandatory and request.speaker:
         yield from _of(lambda: check_speaker(request.speaker))
     if "page_size" in fields and not 1 <= page_size(request) <= MAX_PAGE_SIZE:
         yield FieldViolation("page_size", f"expected 1 to {MAX_PAGE_SIZE}, got {request.page_size}")
@@ -80,6 +80,14 @@ def _violations(request: Any) -> Iterator[FieldViolation]:
             yield FieldViolation("page_token", f"expected the next_page_token of an answer, got {token[:100]!r}")
     if isinstance(request, ser_pb2.PredictRequest):
         yield from _prediction(request)
+
+
+@functools.cache
+def _fields(descriptor: Any) -> tuple[frozenset[str], tuple[str, ...]]:
+    """The names of a request's fields, and of those that it cannot do without."""
+    fields = frozenset(field.name for field in descriptor.fields)
+    of_prediction = "enrollment_clips" in fields
+    return fields, tuple(name for name in _MANDATORY if name in fields and (name == "model_id" or not of_prediction))
 
 
 def _of(check_one: Callable[[], object]) -> Sequence[FieldViolation]:
