@@ -8,10 +8,10 @@ BIN    := $(VENV)/bin
 CORPUS ?= embedded:
 RUNNER ?= subprocess
 
-.PHONY: help setup demo serve test check format lock proto compile images clean
+.PHONY: help setup demo serve test test-random check format lock proto compile images clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.installed ## Create .venv with everything pinned
 
@@ -30,6 +30,10 @@ serve: setup ## Serve the models: gRPC on 50051, HTTP on 5000 (settings: ser-ser
 
 test: setup ## Run the tests (SER_EMODB_ZIP=<zip> adds those that want the real corpus)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+SEED ?= $(shell od -An -N3 -tu4 /dev/urandom | tr -d ' ')
+test-random: setup ## Run them in a random order; SEED=<number> repeats one
+	$(BIN)/python -m pytest --random-order $(SEED) $(PYTEST_ARGS)
 
 check: setup ## Lint, type-check and compare the generated files with their sources
 	$(BIN)/ruff check .

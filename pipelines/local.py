@@ -14,6 +14,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from pipelines.freshness import state
 from pipelines.run_log import recording
 from ser.corpus_set import local_paths
 from ser.errors import TrainingError
@@ -90,7 +91,7 @@ def run_locally(
     from pipelines.training import training_pipeline
 
     started = time.monotonic()
-    more = {"minimum_uar": minimum_uar}
+    more = {"minimum_uar": float(minimum_uar)}  # KFP does not take 1 for 1.0
     outputs, log = _run(training_pipeline, request, more, pipeline_root, runner, caching=False)
     saved = f"{request.model_save_path.rstrip('/')}/{outputs['model_id']}" if outputs["model_id"] else None
     here = saved is not None and not is_address(saved)
@@ -108,7 +109,9 @@ def run_locally(
 def cross_validate_locally(
     request: CrossValidationRequest, pipeline_root: Path, runner: Runner = Runner.SUBPROCESS
 ) -> LocalCrossValidation:
-    """Runs the cross-validation pipeline. What an earlier run with the same request finished is not done again.
+    """Runs the cross-validation pipeline.
+
+    What an earlier run with the same request finished is not done again, unless a corpus or the code has changed.
 
     Args:
         request: What to cross-validate; with `dataset_force` all is done anew.
@@ -166,10 +169,13 @@ def _prepared(request: _Request, pipeline_root: Path, runner: Runner, *, caching
     """Sets KFP up; gives the request with paths that mean the same in every step."""
     from kfp import local
 
+    settings: dict[str, Any] = {"pipeline_root": str(pipeline_root)}
+    if caching:
+        cache = pipeline_root / ".kfp_cache" / state(request.remote_url)
+        settings |= {"enable_caching": True, "cache_root": str(cache)}
     if runner is Runner.SUBPROCESS:
         # Steps are processes with this one's working directory.
-        process_runner = local.SubprocessRunner(use_venv=False)
-        local.init(process_runner, pipeline_root=str(pipeline_root), enable_caching=caching)
+        local.init(local.SubprocessRunner(use_venv=False), **settings)
         yield request
         return
     from pipelines.containers import container_runner
@@ -186,7 +192,7 @@ def _prepared(request: _Request, pipeline_root: Path, runner: Runner, *, caching
     if readable:
         changed["remote_url"] = str(readable[0])
     with container_runner(folders, readable) as container:
-        local.init(container, pipeline_root=str(pipeline_root), enable_caching=caching)
+        local.init(container, **settings)
         yield request.model_copy(update=changed)
 
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 TOKEN_VARIABLE = "KFP_TOKEN"  # noqa: S105 - the name of a variable, not a secret
 """Environment variable with the bearer token for the host."""
 _ENDED = frozenset({"SUCCEEDED", "FAILED", "SKIPPED", "CANCELED"})
+_FAILED_LOOKS = 60
+"""So many looks at a run may fail, one after another, before nobody waits for it any more."""
 
 
 @dataclass(frozen=True)
@@ -197,18 +199,30 @@ def _client(host: Host) -> kfp.Client:
 
 
 def _wait(client: kfp.Client, run_id: str, seconds: float) -> Any:
-    """Waits for a run's end.
+    """Waits for a run's end, and through moments in which the host does not answer.
 
     `kfp.Client.wait_for_run_completion` does not know that CANCELED is one.
     """
+    import kfp_server_api
+    import urllib3
+
     deadline = time.monotonic() + seconds
-    pause = 0.2
+    pause, failed = 0.2, 0
     while True:
-        run = client.get_run(run_id)
-        if run.state in _ENDED:
-            return run
-        if time.monotonic() + pause > deadline:
-            raise TrainingError(f"run {run_id} is {run.state} after {seconds:g} s; it goes on")
+        late = time.monotonic() + pause > deadline
+        try:
+            run = client.get_run(run_id)
+        except (kfp_server_api.ApiException, urllib3.exceptions.HTTPError) as error:
+            failed += 1
+            refused = isinstance(error, kfp_server_api.ApiException) and 400 <= (error.status or 0) < 500
+            if refused or late or failed >= _FAILED_LOOKS:
+                raise
+        else:
+            failed = 0
+            if run.state in _ENDED:
+                return run
+            if late:
+                raise TrainingError(f"run {run_id} is {run.state} after {seconds:g} s; it goes on")
         time.sleep(pause)
         pause = min(pause * 1.5, 10.0)
 

@@ -104,8 +104,8 @@ def read_members(content: bytes, remote_url: str, access: Access | None = None) 
     )
 
 
-def local_paths(remote_url: str) -> list[Path]:
-    """The files and folders of this machine that an address leads to, absolute, its own first if it is one.
+def sources_of(remote_url: str) -> list[Source]:
+    """What an address leads to: its own source first, then, of a corpora file, those of the corpora that it names.
 
     Raises:
         DownloadError: If there is no such file.
@@ -116,7 +116,16 @@ def local_paths(remote_url: str) -> list[Path]:
             path = Path(folder) / "corpora"
             sources[0].fetch(path, max_bytes=MAX_BYTES, report=silent)
             sources += [member.source for member in read_members(path.read_bytes(), remote_url)]
-    here = [one for one in sources if isinstance(one, FileSource | FolderSource)]
+    return sources
+
+
+def local_paths(remote_url: str) -> list[Path]:
+    """The files and folders of this machine that an address leads to, absolute, its own first if it is one.
+
+    Raises:
+        DownloadError: If there is no such file.
+    """
+    here = [one for one in sources_of(remote_url) if isinstance(one, FileSource | FolderSource)]
     for one in here:
         one.identity()  # a file that is missing would be mounted into a container as an empty folder
     return [one.path.resolve() for one in here]

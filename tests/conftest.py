@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import builtins
 import os
+import random
 import shutil
 import zipfile
 from collections.abc import Callable, Iterator
@@ -29,6 +31,41 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="fail, not skip, where there is no container engine, or no image",
     )
+    parser.addoption(
+        "--random-order",
+        type=int,
+        metavar="SEED",
+        help="run the files, and the tests of each, in a random order, the same for the same seed",
+    )
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    seed = config.getoption("--random-order")
+    return None if seed is None else f"random order: --random-order {seed}"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    seed = config.getoption("--random-order")
+    if seed is None:
+        return
+    # File by file: what a file's fixtures have made, a server for one, serves all its tests.
+    chance = random.Random(seed)
+    files = sorted({item.path for item in items})
+    place = {path: chance.random() for path in files}
+    items.sort(key=lambda item: (place[item.path], chance.random()))
+
+
+@pytest.fixture(autouse=True)
+def leaves_the_process_as_it_was() -> Iterator[None]:
+    """No test may depend on which ran before it: what all share in this process is put back by whoever changed it."""
+    before = _shared()
+    yield
+    assert _shared() == before
+
+
+def _shared() -> tuple[object, ...]:
+    own = {name: value for name, value in os.environ.items() if name.startswith(("SER_", "KFP_"))}
+    return builtins.print, Path.cwd(), own
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,17 @@ ALLOWED = {
     "ser_client": {"ser_client", "ser_api", "ser"},
     "inference_server": {"inference_server", "ser_api", "ser"},
 }
+LOOPS_THAT_END = {
+    "endless.py": "True",  # as it says, until it is killed
+    "callers.py": "not seen.stop.is_set()",
+    "test_deleting.py": "not over.is_set()",
+    "test_guard.py": "pending",
+    "test_holding_up.py": "not all((call.done() for call in long))",  # calls with a limit of their own
+    "test_stopping.py": "True",  # until a call fails
+    "test_streaming.py": "not done",  # a stream's requests, until the call is cancelled
+    "test_trouble.py": "True",  # until the disk is full
+}
+"""What `while` asks, where it waits for nobody or whoever is waited for has a limit."""
 FORBIDDEN_IN_SER = {
     "kfp",
     "grpc",
@@ -43,7 +54,9 @@ def imported(path: Path) -> set[str]:
 
 
 def sources(package: str) -> list[Path]:
-    return sorted((ROOT / package).rglob("*.py"))
+    found = sorted((ROOT / package).rglob("*.py"))
+    assert found, f"there is nothing in {package}"
+    return found
 
 
 @pytest.mark.parametrize("package", sorted(ALLOWED))
@@ -96,3 +109,13 @@ def test_every_extractor_model_type_and_corpus_is_one_file() -> None:
     for registry in (CORPORA, EXTRACTORS, MODEL_TYPES):
         modules = [registry.get(name).__module__ for name in registry.names()]
         assert len(modules) == len(set(modules)) > 0
+
+
+def test_no_test_waits_for_ever() -> None:
+    for path in sources("tests"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.While) or "time.monotonic() < " in ast.unparse(node):
+                continue
+            asks = ast.unparse(node.test)
+            ends = asks == LOOPS_THAT_END.get(path.name) or asks.startswith("frame is not None")
+            assert ends, f"{path.relative_to(ROOT)}: while {asks}: a loop that waits has an end: for _ in tries()"

@@ -12,6 +12,8 @@ from ser.predictor import Predictor
 from ser.request import TrainRequest
 from ser.trainer import TrainResult, run
 
+pytestmark = pytest.mark.timeout(1_800)
+
 
 @pytest.fixture(scope="module")
 def trained(emodb_zip: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, TrainResult]:

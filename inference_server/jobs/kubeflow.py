@@ -7,6 +7,7 @@ was saved: the API has no way to ask. A run outlives this server; the next one f
 from __future__ import annotations
 
 import contextlib
+import copy
 import logging
 import os
 import re
@@ -79,7 +80,7 @@ class KubeflowBackend:
             ordered = kfp_server_api.V2beta1Run(
                 display_name=job.job_id,
                 experiment_id=self._experiment(),
-                pipeline_spec=self._pipeline,
+                pipeline_spec=_without_cache(self._pipeline) if request["dataset_force"] else self._pipeline,
                 runtime_config=kfp_server_api.V2beta1RuntimeConfig(parameters=parameters),
             )
             created = self._runs.run_service_create_run(ordered, _request_timeout=_SECONDS_TO_ANSWER)
@@ -280,6 +281,16 @@ def _pipeline(path: Path | None) -> dict[str, Any]:
         text = path.read_text(encoding="utf-8")
     spec, *platform = [document for document in yaml.safe_load_all(text) if document]
     return {"pipeline_spec": spec, "platform_spec": platform[0]} if platform else spec
+
+
+def _without_cache(pipeline: Mapping[str, Any]) -> dict[str, Any]:
+    """The pipeline with steps that are never answered from the host's cache; its key does not know of a forced run."""
+    changed = copy.deepcopy(dict(pipeline))
+    spec = changed.get("pipeline_spec", changed)
+    for dag in (part.get("dag", {}) for part in (spec["root"], *spec["components"].values())):
+        for task in dag.get("tasks", {}).values():
+            task["cachingOptions"] = {}
+    return changed
 
 
 @contextlib.contextmanager

@@ -16,6 +16,8 @@ import pytest
 
 from tests.containers.test_server import free_port
 
+pytestmark = pytest.mark.timeout(1_800)
+
 ROOT = Path(__file__).parents[2]
 PROJECT = f"ser-test-{os.getpid()}"
 LABEL = f"com.docker.compose.project={PROJECT}"

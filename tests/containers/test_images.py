@@ -6,6 +6,8 @@ import pytest
 from components.images import STEPS, image
 from pipelines.containers import find_image
 
+pytestmark = pytest.mark.timeout(1_800)
+
 ALL = (*STEPS, "server")
 BASE = "python:3.11-slim-bookworm"
 MOST_MEGABYTES = {"server": 350, "download": 250}

@@ -103,6 +103,8 @@ from ser.config import parse
 from ser.request import FeatureConfig, TrainingConfig
 from ser.steps.feature_extraction import extract_features
 from ser.steps.training import train
+
+pytestmark = pytest.mark.timeout(1_800)
 print("begins", flush=True)
 told = lambda progress: print(progress.stage, progress.done, flush=True)
 features, model = Path(sys.argv[2]), Path(sys.argv[3])

@@ -15,6 +15,8 @@ from pipelines.containers import find_image
 from ser_client import Client
 from tests.signals import tone, wav
 
+pytestmark = pytest.mark.timeout(1_800)
+
 VOLUME = "ser-test"
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.deadlines import tries
 from tests.inference_server.harness import Server, serve
 from tests.kubeflow_host import STEPS, KubeflowHost, kubeflow_host
 from tests.signals import tone, wav
@@ -44,10 +45,11 @@ def setting(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Setting]
 def watch(setting: Setting, job_id: str, until: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
     """The job, once it is so, or over."""
     with setting.server.client() as client:
-        while True:
+        for _ in tries():
             job: dict[str, Any] = client.get(f"/jobs/{job_id}").json()
             if until(job) or job["state"] not in ("QUEUED", "RUNNING"):
                 return job
+    raise AssertionError
 
 
 def test_train_answers_with_a_model_that_is_served(setting: Setting) -> None:

@@ -18,6 +18,7 @@ from ser.features import About
 from ser.model_store import save_bundle
 from ser.predictor import Predictor
 from ser_api.v1 import ser_pb2
+from tests.deadlines import tries
 from tests.inference_server.harness import Server, fields_of, serve, status_of
 from tests.object_store import s3_bucket, s3_endpoint
 from tests.signals import tone, wav
@@ -121,7 +122,7 @@ def test_speakers_are_listed_with_those_of_the_training(listener: Server, adapts
     with listener.client() as client:
         client.post(f"/models/{adapts}/speakers", files=[("clips", ANNA[0])], data={"speaker": "anna"})
         everybody, token = [], ""
-        while True:
+        for _ in tries():
             page = client.get(f"/models/{adapts}/speakers", params={"page_size": 4, "page_token": token}).json()
             assert len(page["speakers"]) <= 4
             everybody += page["speakers"]
@@ -295,7 +296,8 @@ def test_an_object_store_has_the_speakers_too(s3_bucket: str, adaptive: Bundle, 
         library = Predictor(place, model_id)
         assert library.predict(CLIP, about=About(speaker="anna")).speaker_clips == 3
         library.enroll("anna", ANNA[:1])
-        while clips() != 4:  # the test's own limit ends this if it never comes
-            pass
+        for _ in tries():
+            if clips() == 4:
+                break
         assert client.delete(f"/models/{model_id}").status_code == 200
         assert client.get(f"/models/{model_id}/speakers").status_code == 404

@@ -21,6 +21,7 @@ import pytest
 from inference_server.settings import Settings
 from ser.bundle import Bundle
 from ser_api.v1 import ser_pb2
+from tests.deadlines import tries
 from tests.inference_server.harness import Server, serve
 from tests.signals import tone, wav
 
@@ -180,8 +181,9 @@ def test_bytes_on_their_way_are_bounded_and_the_first_of_them_give_way(model_id:
         with dripping(server, b"\0" * 300_000, most) as slow:
             assert predict(client, model_id, clip).status_code == 200  # there is room for both
             slow.socket.sendall(b"\0" * 400_000)
-            while predict(client, model_id, clip).status_code == 429:  # until what was sent has come
-                pass
+            for _ in tries():
+                if predict(client, model_id, clip).status_code != 429:  # until what was sent has come
+                    break
             answer = slow.socket.recv(10_000)
             assert answer.startswith(b"HTTP/1.1 429"), answer
             assert b"SER_MAX_BYTES_IN_FLIGHT" in answer
@@ -225,7 +227,7 @@ def test_messages_of_grpc_are_counted_until_their_call_ends(adaptive: Bundle, tm
 
 
 def _until_it_fails(call: Callable[[], object]) -> None:
-    while True:
+    for _ in tries():
         call()
 
 

@@ -18,6 +18,7 @@ from google.rpc import error_details_pb2
 
 from ser.bundle import Bundle
 from ser_api.v1 import ser_pb2
+from tests.deadlines import tries
 from tests.inference_server.harness import Server, serve, status_of
 from tests.signals import tone, wav
 
@@ -105,8 +106,9 @@ def test_calls_that_have_come_are_counted_and_bodies_on_their_way_are_not(
         with filelock.FileLock(tmp_path / "models" / ".other.lock"):  # calls that wait until the test lets them go
             waiting = [pool.submit(client.delete, "/models/other") for _ in range(2)]
             # Both have their places, beside the ten bodies on their way, before anything else asks for one.
-            while 'ser_calls_in_flight{kind="short"} 12.0' not in client.get("/metrics").text:
-                pass
+            for _ in tries():
+                if 'ser_calls_in_flight{kind="short"} 12.0' in client.get("/metrics").text:
+                    break
             answer = client.post("/predict", json=body)
             assert (answer.status_code, answer.headers["retry-after"]) == (429, "1")
             assert "SER_MAX_CALLS" in answer.json()["message"]
@@ -173,7 +175,7 @@ def test_many_connections_at_once_are_bounded_and_the_server_goes_on(tmp_path: P
         finally:
             for connection in connections:
                 connection.close()
-        while True:
+        for _ in tries():
             try:
                 if httpx.get(f"{server.http}/readyz", trust_env=False).status_code == 200:
                     break
@@ -190,12 +192,14 @@ def test_sigterm_lets_calls_end_and_ends_what_waits(bundle: Bundle, tmp_path: Pa
         under_way = [pool.submit(client.post, "/predict", files=files, data={"model_id": model_id}) for _ in range(2)]
         training = client.post("/jobs", json=server.request(model_config={"epochs": 50_000})).json()["job_id"]
         watch = stub.WatchTrainingJob(ser_pb2.WatchTrainingJobRequest(job_id=training))
-        while next(watch).state != ser_pb2.TrainingJob.RUNNING:
-            pass
-        while 'rpc="Predict"' not in client.get("/metrics").text and not under_way[0].done():
-            pass
+        for _ in tries():
+            if next(watch).state == ser_pb2.TrainingJob.RUNNING:
+                break
+        for _ in tries():
+            if 'rpc="Predict"' in client.get("/metrics").text or under_way[0].done():
+                break
         assert server.stop() == 0
-        assert [call.result().status_code for call in under_way] == [200, 200]
+        assert [call.result(60).status_code for call in under_way] == [200, 200]
         with pytest.raises(grpc.RpcError) as ended:
             list(watch)
         assert ended.value.code() is grpc.StatusCode.UNAVAILABLE  # type: ignore[attr-defined]

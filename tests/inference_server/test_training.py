@@ -22,6 +22,7 @@ from google.protobuf import json_format
 
 from ser.synthesis import synthesise_corpus
 from ser_api.v1 import ser_pb2
+from tests.deadlines import tries
 from tests.inference_server.harness import Server, serve
 from tests.signals import tone, wav
 
@@ -163,10 +164,11 @@ def test_a_caller_that_hangs_up_cancels_its_job_unless_it_detached(trained: Serv
 
 
 def newest_running(client: httpx.Client) -> str:
-    while True:
+    for _ in tries():
         jobs = client.get("/jobs", params={"page_size": 1}).json()["jobs"]
         if jobs and jobs[0]["state"] in ("QUEUED", "RUNNING"):
             return str(jobs[0]["job_id"])
+    raise AssertionError
 
 
 def test_a_source_that_does_not_serve_says_which(tmp_path: Path) -> None:

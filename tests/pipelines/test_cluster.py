@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from kfp.pipeline_spec import pipeline_spec_pb2
 
 from pipelines import compiling
 from pipelines.cluster import ClusterSettings, read_cluster_settings
+from pipelines.run_log import recording
+from ser.bundle import Bundle
 from ser.config import parse
 from ser.errors import ConfigError, NotFoundError
 
@@ -115,26 +118,23 @@ def test_features_in_parts_fan_out_and_are_joined(tmp_path: Path) -> None:
         assert executors[name]["container"]["resources"]["resourceMemoryRequest"] == "512Mi"
 
 
-def test_a_run_in_parts_makes_the_same_model(corpus_zip: Path, tmp_path: Path) -> None:
+def test_a_run_in_parts_makes_the_same_model(corpus_zip: Path, bundle: Bundle, tmp_path: Path) -> None:
     from kfp import local
 
     from pipelines.training import training_pipeline_on
 
-    models = []
-    for parts in (1, 2):
-        local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(tmp_path / "runs"))
-        settings = parse(ClusterSettings, {"feature_parts": parts, "download_retries": {"count": 0}})
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="You may be attemping to run a task", category=RuntimeWarning)
-            warnings.filterwarnings(
-                "ignore", message=".* have no effect in the current local runner", category=UserWarning
-            )
-            task = training_pipeline_on(settings)(
-                data_path=str(tmp_path / "data"),
-                remote_url=str(corpus_zip),
-                model_type="KerasClassifier",
-                model_save_path=str(tmp_path / f"models-{parts}"),
-                model_config={"epochs": 2},
-            )
-        models.append((task.outputs["model_id"], dict(task.outputs["metrics"].metadata)))
-    assert models[0] == models[1]
+    local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(tmp_path / "runs"))
+    settings = parse(ClusterSettings, {"feature_parts": 2, "download_retries": {"count": 0}})
+    with recording(tmp_path / "runs" / "log", sys.stderr), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="You may be attemping to run a task", category=RuntimeWarning)
+        warnings.filterwarnings("ignore", message=".* have no effect in the current local runner", category=UserWarning)
+        task = training_pipeline_on(settings)(
+            data_path=str(tmp_path / "data"),
+            remote_url=str(corpus_zip),
+            model_type=bundle.manifest.model_type,
+            model_save_path=str(tmp_path / "models"),
+            model_config=bundle.manifest.hyperparameters,
+        )
+    assert task.outputs["model_id"] == bundle.manifest.model_id
+    metrics = task.outputs["metrics"].metadata
+    assert {name: metrics[name] for name in bundle.manifest.metrics} == bundle.manifest.metrics

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import re
 import shutil
 from pathlib import Path
 
@@ -97,8 +98,12 @@ def test_the_containers_locks_are_parts_of_the_project_s() -> None:
         return {line.split(" ")[0] for line in path.read_text().splitlines() if "==" in line and line[0] not in " #"}
 
     whole = pins(ROOT / "requirements.lock")
-    for path in (ROOT / "components" / "locks").glob("*.lock"):
+    locks = sorted((ROOT / "components" / "locks").glob("*.lock"))
+    (names,) = re.findall(r"^LOCKS := (.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert [path.stem for path in locks] == sorted(names.split())
+    for path in locks:
         part = pins(path)
+        assert part
         assert part <= whole
         assert not {pin.partition("==")[0] for pin in part} & {"pytest", "mypy"}
         assert (path.stem in ("training", "trainer")) == any(pin.startswith("tensorflow==") for pin in part)

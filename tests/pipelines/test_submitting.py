@@ -1,29 +1,24 @@
-"""Submitting against a real HTTP server on loopback that speaks the part of the KFP v2beta1 API that is used.
-
-Requests are read, and answers made, with the models of `kfp_server_api`, so that a field that the API does not
-have fails here too.
-"""
+"""Submitting to a host on loopback that is as strict as the real one: token, namespace, pages, unknown fields."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
-import re
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import kfp_server_api
 import pytest
 
 from pipelines import submitting
+from pipelines.cluster import ClusterSettings
 from pipelines.submitting import Host, schedule, submit
 from ser.config import parse
 from ser.errors import ConfigError, TrainingError
 from ser.request import TrainRequest
+from tests.scripted_kubeflow import TOKEN, Kubeflow, scripted_kubeflow
 
 REQUEST = parse(
     TrainRequest,
@@ -33,193 +28,212 @@ REQUEST = parse(
         "model_type": "KerasClassifier",
         "model_save_path": "/models",
         "dataset_load_split_at": 16_000,
+        "dataset_load_normalize": False,
+        "dataset_virtual_speakers": 2,
+        "dataset_force": True,
+        "random_state": 7,
     },
 )
 METRICS = {"uar": 0.75, "accuracy": 0.8}
 LOG = f"Evaluate     30/30 clips\nmetrics {json.dumps(METRICS)}\n"
-TOKEN = "the-secret-token"  # noqa: S105 - a test's
-
-
-class Kubeflow:
-    """What the server was asked, and how its runs go."""
-
-    def __init__(self) -> None:
-        self.runs: list[kfp_server_api.V2beta1Run] = []
-        self.schedules: list[kfp_server_api.V2beta1RecurringRun] = []
-        self.experiments: list[kfp_server_api.V2beta1Experiment] = []
-        self.authorization: set[str | None] = set()
-        self.states = ["PENDING", "RUNNING", "SUCCEEDED"]
-        self.log: str | None = LOG
-
-
-def read(body: bytes, model: str) -> Any:
-    """A request's body as the API's model; unknown fields fail."""
-    known = set(getattr(kfp_server_api, model).attribute_map.values())
-    assert set(json.loads(body)) <= known, f"{model} has no {set(json.loads(body)) - known}"
-
-    class Response:
-        data = body.decode()
-
-    return kfp_server_api.ApiClient().deserialize(Response, model)
-
-
-class Handler(BaseHTTPRequestHandler):
-    kubeflow: Kubeflow
-
-    def do_GET(self) -> None:
-        kubeflow = self.kubeflow
-        kubeflow.authorization.add(self.headers.get("Authorization"))
-        path = self.path.partition("?")[0]
-        if path == "/apis/v2beta1/healthz":
-            self._answer({"multi_user": False})
-        elif path == "/apis/v2beta1/experiments":
-            self._answer(
-                {
-                    "experiments": [
-                        kfp_server_api.ApiClient().sanitize_for_serialization(e) for e in kubeflow.experiments
-                    ]
-                }
-            )
-        elif re.fullmatch(r"/apis/v2beta1/runs/run-1", path):
-            state = kubeflow.states.pop(0) if len(kubeflow.states) > 1 else kubeflow.states[0]
-            tasks = [
-                {"display_name": "training", "child_tasks": [{"pod_name": "pod-training"}]},
-                {
-                    "display_name": "evaluation",
-                    "child_tasks": [{"pod_name": "pod-driver"}, {"pod_name": "pod-evaluation"}],
-                },
-            ]
-            error = {"error": {"code": 9, "message": "pod was evicted"}} if state == "FAILED" else {}
-            self._answer({"run_id": "run-1", "state": state, "run_details": {"task_details": tasks}, **error})
-        elif path == "/apis/v1alpha1/runs/run-1/nodes/pod-evaluation/log" and kubeflow.log is not None:
-            self._answer(kubeflow.log, "text/plain")
-        else:
-            self._answer({"error": "not found"}, status=404)
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        path = self.path.partition("?")[0]
-        if path == "/apis/v2beta1/experiments":
-            experiment = read(body, "V2beta1Experiment")
-            experiment.experiment_id = "experiment-1"
-            self.kubeflow.experiments.append(experiment)
-            self._answer({"experiment_id": "experiment-1", "display_name": experiment.display_name})
-        elif path == "/apis/v2beta1/recurringruns":
-            self.kubeflow.schedules.append(read(body, "V2beta1RecurringRun"))
-            self._answer({"recurring_run_id": "schedule-1"})
-        elif path == "/apis/v2beta1/runs":
-            self.kubeflow.runs.append(read(body, "V2beta1Run"))
-            self._answer({"run_id": "run-1", "state": "PENDING"})
-        else:
-            self._answer({"error": "not found"}, status=404)
-
-    def _answer(self, content: object, kind: str = "application/json", status: int = 200) -> None:
-        data = (content if isinstance(content, str) else json.dumps(content)).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, *_: object) -> None:
-        pass
+TASKS = [
+    {"display_name": "training", "child_tasks": [{"pod_name": "pod-training"}]},
+    {"display_name": "evaluation", "child_tasks": [{"pod_name": "pod-driver"}, {"pod_name": "pod-evaluation"}]},
+]
+CLUSTER = ClusterSettings(node_selector={"pool": "batch"}, feature_parts=3)
 
 
 @pytest.fixture
-def kubeflow(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Kubeflow, str]]:
-    state = Kubeflow()
-    handler = type("BoundHandler", (Handler,), {"kubeflow": state})
+def kubeflow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Kubeflow]:
     monkeypatch.setenv(submitting.TOKEN_VARIABLE, TOKEN)
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as http:
-        thread = threading.Thread(target=http.serve_forever)
-        thread.start()
-        yield state, f"http://127.0.0.1:{http.server_port}"
-        http.shutdown()
-        thread.join()
+    with scripted_kubeflow() as host:
+        host.tasks = TASKS
+        host.logs = {"pod-evaluation": LOG, "pod-training": 'metrics {"uar": 0.1}\n'}
+        yield host
 
 
-def test_the_host_gets_pipeline_parameters_names_and_token(kubeflow: tuple[Kubeflow, str]) -> None:
-    state, url = kubeflow
-    submitted = submit(REQUEST, Host(url, experiment="emotions", run_name="the run", enable_caching=False))
-    (run,), (experiment,) = state.runs, state.experiments
-    assert (submitted.run_id, submitted.url) == ("run-1", f"{url}/#/runs/details/run-1")
-    assert (run.display_name, run.experiment_id, experiment.display_name) == ("the run", "experiment-1", "emotions")
-    assert set(run.pipeline_spec["root"]["dag"]["tasks"]) == {
-        "download",
-        "feature-extraction",
-        "training",
-        "evaluation",
+def assert_asked(body: Any, *, minimum_uar: float, cached: bool, cluster: bool) -> None:
+    """A run or a schedule has the pipeline, set up for the cluster, and all its parameters but the receipt."""
+    spec = body.pipeline_spec
+    platform = spec.get("platform_spec")
+    spec = spec.get("pipeline_spec", spec)
+    tasks = spec["root"]["dag"]["tasks"]
+    features = {"for-loop-2", "join-features"} if cluster else {"feature-extraction"}
+    assert set(tasks) == {"download", "training", "evaluation"} | features
+    for name in ("download", "training", "evaluation"):
+        assert bool(tasks[name].get("cachingOptions", {}).get("enableCache")) is cached
+    assert (platform is not None) is cluster
+    if cluster:
+        executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+        assert all(one["nodeSelector"]["labels"] == {"pool": "batch"} for one in executors.values())
+        assert "exec-training" in executors
+    parameters = body.runtime_config.parameters
+    assert parameters == {
+        **REQUEST.model_dump(mode="json", by_alias=True, exclude_none=True),
+        "dataset_load_split_at": "16000",
+        "minimum_uar": minimum_uar,
     }
-    parameters = run.runtime_config.parameters
-    assert parameters["dataset_load_split_at"] == "16000"
-    assert parameters["model_config"] == {"lr": 0.001, "epochs": 20, "batch_size": 32}
-    assert set(parameters) == set(run.pipeline_spec["root"]["inputDefinitions"]["parameters"]) - {"receipt"}
-    for task in run.pipeline_spec["root"]["dag"]["tasks"].values():
-        assert not task.get("cachingOptions", {}).get("enableCache")
-    assert f"Bearer {TOKEN}" in state.authorization
+    assert set(parameters) == set(spec["root"]["inputDefinitions"]["parameters"]) - {"receipt"}
 
 
-def test_waiting_ends_with_the_metrics(kubeflow: tuple[Kubeflow, str]) -> None:
-    _, url = kubeflow
-    submitted = submit(REQUEST, Host(url), wait_seconds=30)
-    assert (submitted.state, submitted.metrics) == ("SUCCEEDED", METRICS)
+@pytest.mark.parametrize("cached", [True, False])
+@pytest.mark.parametrize("cluster", [None, CLUSTER], ids=["plain", "cluster"])
+def test_a_run_has_everything_that_was_asked_for(
+    cached: bool, cluster: ClusterSettings | None, kubeflow: Kubeflow
+) -> None:
+    kubeflow.namespace = "team"
+    host = Host(kubeflow.url, "team", "emotions", "the run", "s3://artifacts", enable_caching=None if cached else False)
+    submitted = submit(REQUEST, host, minimum_uar=1, cluster=cluster)
+    (run,), (experiment,) = kubeflow.runs, kubeflow.experiments
+    assert (submitted.run_id, submitted.url) == ("run-1", f"{kubeflow.url}/#/runs/details/run-1")
+    assert (submitted.state, submitted.metrics) == (None, None)
+    assert (run.display_name, run.experiment_id) == ("the run", "experiment-1")
+    assert (experiment["display_name"], experiment["namespace"]) == ("emotions", "team")
+    assert run.runtime_config.pipeline_root == "s3://artifacts"
+    assert_asked(run, minimum_uar=1.0, cached=cached, cluster=cluster is not None)
+    assert kubeflow.count("look") == 0
 
 
-def test_a_schedule_has_the_clock_the_pipeline_and_its_parameters(kubeflow: tuple[Kubeflow, str]) -> None:
-    state, url = kubeflow
-    made = schedule(REQUEST, Host(url, run_name="nightly"), "0 0 3 * * *", minimum_uar=0.5)
-    (found,) = state.schedules
-    assert (made.schedule_id, made.url) == ("schedule-1", f"{url}/#/recurringrun/details/schedule-1")
-    assert found.display_name == "nightly"
+@pytest.mark.parametrize("cached", [True, False])
+@pytest.mark.parametrize("cluster", [None, CLUSTER], ids=["plain", "cluster"])
+def test_a_schedule_has_everything_that_was_asked_for(
+    cached: bool, cluster: ClusterSettings | None, kubeflow: Kubeflow
+) -> None:
+    kubeflow.namespace = "team"
+    host = Host(kubeflow.url, "team", "emotions", "nightly", "s3://artifacts", enable_caching=None if cached else False)
+    made = schedule(REQUEST, host, "0 0 3 * * *", minimum_uar=1, cluster=cluster)
+    (found,), (experiment,) = kubeflow.schedules, kubeflow.experiments
+    assert (made.schedule_id, made.url) == ("schedule-1", f"{kubeflow.url}/#/recurringrun/details/schedule-1")
+    assert (found.display_name, found.experiment_id) == ("nightly", "experiment-1")
+    assert (experiment["display_name"], experiment["namespace"]) == ("emotions", "team")
     assert found.trigger.cron_schedule.cron == "0 0 3 * * *"
-    assert (found.max_concurrency, found.no_catchup) == ("1", True)
-    assert found.runtime_config.parameters["minimum_uar"] == 0.5
-    assert set(found.pipeline_spec["root"]["dag"]["tasks"]) >= {"download", "training"}
+    assert (found.max_concurrency, found.no_catchup, found.mode) == ("1", True, "ENABLE")
+    assert found.runtime_config.pipeline_root == "s3://artifacts"
+    assert_asked(found, minimum_uar=1.0, cached=cached, cluster=cluster is not None)
+
+
+def test_a_host_of_one_user_wants_no_namespace(kubeflow: Kubeflow) -> None:
+    submit(REQUEST, Host(kubeflow.url))
+    assert kubeflow.experiments == [{"experiment_id": "experiment-1", "display_name": "ser"}]
+    assert kubeflow.runs[0].runtime_config.pipeline_root is None
+    assert kubeflow.runs[0].display_name.startswith("training.yaml ")
+    schedule(REQUEST, Host(f"{kubeflow.url}/"), "0 0 3 * * *")
+    assert kubeflow.schedules[0].display_name == "ser-training"
+
+
+def test_an_experiment_is_made_once(kubeflow: Kubeflow) -> None:
+    kubeflow.experiments = [{"experiment_id": f"e-{name}", "display_name": name} for name in ("a", "b", "c", "mine")]
+    for _ in range(2):
+        submit(REQUEST, Host(kubeflow.url, experiment="mine"))
+    assert [run.experiment_id for run in kubeflow.runs] == ["e-mine", "e-mine"]
+    assert len(kubeflow.experiments) == 4
+
+
+@pytest.mark.parametrize("cron", ["0 3 * * *", "0 0 3 * * * *", ""])
+def test_a_clock_of_another_form_is_refused_before_anybody_is_asked(cron: str, kubeflow: Kubeflow) -> None:
     with pytest.raises(ConfigError, match="cron: expected six fields, seconds first"):
-        schedule(REQUEST, Host(url), "0 3 * * *")
+        schedule(REQUEST, Host(kubeflow.url), cron)
+    assert kubeflow.calls == []
 
 
-def test_a_host_without_logs_is_no_error(kubeflow: tuple[Kubeflow, str]) -> None:
-    state, url = kubeflow
-    state.log = None
-    assert submit(REQUEST, Host(url), wait_seconds=30).metrics is None
+def test_waiting_ends_with_the_metrics_of_the_evaluation(kubeflow: Kubeflow) -> None:
+    submitted = submit(REQUEST, Host(kubeflow.url), wait_seconds=30)
+    assert (submitted.state, submitted.metrics) == ("SUCCEEDED", METRICS)
+    assert kubeflow.count("look") == 3
+
+
+def test_the_metrics_are_found_where_the_task_has_the_pod_itself(kubeflow: Kubeflow) -> None:
+    kubeflow.tasks = [{"display_name": "evaluation", "pod_name": "pod-evaluation"}]
+    assert submit(REQUEST, Host(kubeflow.url), wait_seconds=30).metrics == METRICS
+
+
+@pytest.mark.parametrize("logs", [{}, {"pod-evaluation": "Evaluate     30/30 clips\n"}])
+def test_a_host_without_logs_is_no_error(logs: dict[str, str], kubeflow: Kubeflow) -> None:
+    kubeflow.logs = logs
+    assert submit(REQUEST, Host(kubeflow.url), wait_seconds=30).metrics is None
+    kubeflow.states, kubeflow.tasks = ["SUCCEEDED"], []
+    assert submit(REQUEST, Host(kubeflow.url), wait_seconds=30).metrics is None
 
 
 @pytest.mark.parametrize(
-    ("last", "message"), [("FAILED", "ended as FAILED: pod was evicted; see http"), ("CANCELED", "ended as CANCELED")]
+    ("last", "message"),
+    [
+        ("FAILED", "run run-1 ended as FAILED: pod was evicted; see http.*/#/runs/details/run-1"),
+        ("CANCELED", "run run-1 ended as CANCELED; see"),
+        ("SKIPPED", "run run-1 ended as SKIPPED; see"),
+    ],
 )
-def test_a_run_that_does_not_succeed_is_an_error(kubeflow: tuple[Kubeflow, str], last: str, message: str) -> None:
-    state, url = kubeflow
-    state.states = ["RUNNING", last]
+def test_a_run_that_does_not_succeed_is_an_error(last: str, message: str, kubeflow: Kubeflow) -> None:
+    kubeflow.states, kubeflow.error = ["RUNNING", last], "pod was evicted"
     with pytest.raises(TrainingError, match=message):
-        submit(REQUEST, Host(url), wait_seconds=30)
+        submit(REQUEST, Host(kubeflow.url), wait_seconds=30)
 
 
-def test_time_runs_out_and_says_that_the_run_goes_on(kubeflow: tuple[Kubeflow, str]) -> None:
-    state, url = kubeflow
-    state.states = ["RUNNING"]
-    with pytest.raises(TrainingError, match=r"is RUNNING after 0\.1 s; it goes on"):
-        submit(REQUEST, Host(url), wait_seconds=0.1)
+@pytest.mark.parametrize("state", ["PENDING", "RUNNING", "CANCELING", "PAUSED"])
+def test_time_runs_out_and_says_that_the_run_goes_on(state: str, kubeflow: Kubeflow) -> None:
+    kubeflow.states = [state]
+    with pytest.raises(TrainingError, match=rf"run run-1 is {state} after 0\.3 s; it goes on"):
+        submit(REQUEST, Host(kubeflow.url), wait_seconds=0.3)
+    assert kubeflow.count("look") > 1
 
 
-def test_a_host_that_refuses_or_is_not_there_is_named(kubeflow: tuple[Kubeflow, str]) -> None:
-    _, url = kubeflow
-    with pytest.raises(TrainingError, match=rf"{url}/wrong: expected the API .* the host answered 404 Not Found"):
-        submit(REQUEST, Host(f"{url}/wrong"))
-    with pytest.raises(TrainingError, match=r"http://127\.0\.0\.1:9: .*refused"):
-        submit(REQUEST, Host("http://127.0.0.1:9"))
+def test_looks_that_fail_for_a_while_do_not_end_the_wait(kubeflow: Kubeflow) -> None:
+    kubeflow.states, kubeflow.failures = ["RUNNING", "SUCCEEDED"], {"look": [503, 500]}
+    assert submit(REQUEST, Host(kubeflow.url), wait_seconds=60).state == "SUCCEEDED"
+    assert kubeflow.count("look") == 4
 
 
-def test_the_command_line_submits_waits_and_prints_the_metrics(kubeflow: tuple[Kubeflow, str], tmp_path: Path) -> None:
-    state, url = kubeflow
-    command = [sys.executable, "-m", "ser", "pipeline", "submit", "--host", url, "--experiment", "cli"]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+def test_a_look_that_is_refused_for_good_ends_the_wait(kubeflow: Kubeflow) -> None:
+    kubeflow.states, kubeflow.failures = ["RUNNING"], {"look": [403]}
+    with pytest.raises(TrainingError, match=f"{kubeflow.url}: the host answered 403 Forbidden"):
+        submit(REQUEST, Host(kubeflow.url), wait_seconds=60)
+    kubeflow.failures = {"look": [503] * 1_000}
+    with pytest.raises(TrainingError, match=f"{kubeflow.url}: the host answered 503"):
+        submit(REQUEST, Host(kubeflow.url), wait_seconds=1)
+
+
+def test_a_host_that_refuses_or_is_not_there_is_named(kubeflow: Kubeflow) -> None:
+    for call in (submit, lambda *given: schedule(*given, "0 0 3 * * *")):
+        wrong = f"{kubeflow.url}/wrong"
+        with pytest.raises(TrainingError, match=rf"{wrong}: expected the API .* the host answered 404 Not Found"):
+            call(REQUEST, Host(wrong))
+        with pytest.raises(TrainingError, match=r"http://127\.0\.0\.1:9: .*refused"):
+            call(REQUEST, Host("http://127.0.0.1:9"))
+        kubeflow.failures = {"experiments": [500]}
+        with pytest.raises(TrainingError, match=f"{kubeflow.url}: the host answered 500 .*not now"):
+            call(REQUEST, Host(kubeflow.url))
+    assert kubeflow.runs == []
+    assert kubeflow.schedules == []
+
+
+@pytest.mark.parametrize("token", ["", "another"])
+def test_a_token_that_is_not_taken_is_hinted_at(
+    token: str, kubeflow: Kubeflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(submitting.TOKEN_VARIABLE, token)
+    with pytest.raises(TrainingError, match="answered 401 Unauthorized .*; is KFP_TOKEN set and valid?") as refused:
+        submit(REQUEST, Host(kubeflow.url))
+    assert "another" not in str(refused.value)
+    assert kubeflow.calls == []
+
+
+def test_the_namespace_is_wanted_by_a_host_of_many(kubeflow: Kubeflow) -> None:
+    kubeflow.namespace = "team"
+    with pytest.raises(TrainingError, match="answered 400 .*namespace"):
+        submit(REQUEST, Host(kubeflow.url))
+    with pytest.raises(TrainingError, match="answered 400 .*namespace"):
+        submit(REQUEST, dataclasses.replace(Host(kubeflow.url), namespace="other"))
+
+
+def test_the_command_line_submits_waits_and_prints_the_metrics(kubeflow: Kubeflow, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "ser", "pipeline", "submit", "--host", kubeflow.url, "--experiment", "cli"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, timeout=120)
     assert ended.returncode == 0, ended.stderr
     assert "run-1" in ended.stdout
     assert "0.750" in ended.stdout
-    assert state.experiments[0].display_name == "cli"
+    assert kubeflow.experiments[0]["display_name"] == "cli"
     assert TOKEN not in ended.stdout + ended.stderr
-    state.states = ["FAILED"]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    kubeflow.states = ["FAILED"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, timeout=120)
     assert ended.returncode == 4
     assert "ended as FAILED" in ended.stderr

@@ -21,6 +21,7 @@ from ser.features import About
 from ser.predictor import Predictor
 from ser_api.v1 import ser_pb2, ser_pb2_grpc
 from ser_client import AsyncClient, Client, KnownSpeaker, Recording, ServerError
+from tests.deadlines import tries
 from tests.inference_server.harness import Server, serve
 from tests.signals import tone, wav
 
@@ -148,8 +149,9 @@ def test_trainings(tmp_path: Path) -> None:
         assert client.predict_sample(result.test_samples[0], model_id=result.model_id).ground_truth
         job = client.start_training(**{**fields, "model_config": {"epochs": 50_000}})
         watched = client.watch(job.job_id)
-        while next(watched).state != ser_pb2.TrainingJob.RUNNING:
-            pass
+        for _ in tries():
+            if next(watched).state == ser_pb2.TrainingJob.RUNNING:
+                break
         client.cancel(job.job_id)
         *_, last = watched
         assert last.state == client.job(job.job_id).state == ser_pb2.TrainingJob.CANCELLED

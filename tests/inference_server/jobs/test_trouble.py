@@ -19,6 +19,7 @@ import pytest
 
 from inference_server.jobs.errors import NewerQueueError, QueueDamagedError, QueueError
 from inference_server.jobs.store import JobStore
+from tests.deadlines import tries
 from tests.inference_server.harness import Server, serve
 
 
@@ -77,11 +78,12 @@ def test_a_full_disk_ends_nothing_and_says_why(tmp_path: Path) -> None:
         server.client() as client,
     ):
         filler = fill(disk)
-        refused = client.post("/jobs", json=server.request())
         accepted = []
-        while refused.status_code == 200:  # there was room in the database's own pages
-            accepted.append(refused.json()["job_id"])
+        for _ in tries():
             refused = client.post("/jobs", json=server.request())
+            if refused.status_code != 200:
+                break
+            accepted.append(refused.json()["job_id"])  # there was room in the database's own pages
         assert refused.status_code == 507, refused.text
         assert "no space left" in refused.json()["message"]
         assert "SER_STATE_ROOT" in refused.json()["message"]
@@ -112,8 +114,9 @@ def test_a_server_starts_on_a_full_disk_and_runs_jobs_once_it_is_emptied(tmp_pat
 def test_a_lock_on_the_database_holds_up_nothing_but_writers_and_those_not_for_long(tmp_path: Path) -> None:
     with serve(tmp_path, workers=1) as server, server.client() as client:
         first = client.post("/jobs", json=server.request()).json()["job_id"]
-        while client.get(f"/jobs/{first}").json()["state"] == "QUEUED":
-            pass
+        for _ in tries():
+            if client.get(f"/jobs/{first}").json()["state"] != "QUEUED":
+                break
         locker = locked(tmp_path)
         began = time.monotonic()
         refused = client.post("/jobs", json=server.request())
@@ -139,8 +142,9 @@ def test_a_caller_who_leaves_while_the_database_is_locked_has_its_job_cancelled_
         caller = http.client.HTTPConnection(host)
         body = json.dumps(server.request(model_config={"epochs": 50_000}))
         caller.request("POST", "/train", body, {"content-type": "application/json"})
-        while not (jobs := client.get("/jobs").json()["jobs"]) or jobs[0]["state"] == "QUEUED":
-            pass
+        for _ in tries():
+            if (jobs := client.get("/jobs").json()["jobs"]) and jobs[0]["state"] != "QUEUED":
+                break
         with contextlib.closing(locked(tmp_path)):
             caller.close()
             wait_for(server, "job of a caller who left is not cancelled yet")

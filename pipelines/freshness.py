@@ -1,0 +1,35 @@
+"""What the results of a local run follow from beside their arguments: the corpus and the code, as they are now.
+
+KFP's cache goes by the arguments, and by the paths of what earlier steps have made: that a zip has changed behind its
+address, or a line of an extractor, it does not see.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import components
+import ser
+from ser.corpus_set import sources_of
+from ser.strict_json import fingerprint
+
+
+def state(remote_url: str) -> str:
+    """Sixteen hexadecimal digits: others once a corpus that the address leads to has changed, or the code of the steps.
+
+    Raises:
+        DownloadError: If there is no such file.
+    """
+    corpora = [source.identity() for source in sources_of(remote_url)]
+    code = [code_digest(Path(str(package.__file__)).parent) for package in (ser, components)]
+    return fingerprint({"corpora": corpora, "code": code})[:16]
+
+
+def code_digest(package: Path) -> str:
+    """Of every module below a folder, its name and what it says."""
+    digest = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        digest.update(f"{path.relative_to(package)}\0{path.stat().st_size}\0".encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
