@@ -351,3 +351,10 @@ def test_no_redirect_ends_in_a_defect_or_tells_a_secret(monkeypatch: pytest.Monk
                 source.fetch(tmp_path / "x.zip", max_bytes=100, report=silent)
             assert "secret" not in str(error.value), location
         server.shutdown()
+
+
+@pytest.mark.parametrize("host", ["a..b", "a" * 64, "\ud800"])
+def test_what_no_host_can_be_called_is_not_found(host: str) -> None:
+    """As a redirect may name it."""
+    with pytest.raises(OSError, match="no host can be called"):
+        STRICT.resolve(host, 80)
