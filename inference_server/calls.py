@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 import logging
 import math
 import re
@@ -14,17 +13,18 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from inference_server import metrics
+from inference_server.admission import Admission, caller_of
 from inference_server.bytes_in_flight import Arrival, BytesInFlight
 from inference_server.failures import (
     DeadlineError,
     DefectError,
-    OverloadedError,
     StoppingError,
-    UnauthenticatedError,
     grpc_code,
 )
+from inference_server.roots import Roots
 from inference_server.settings import Settings
 from inference_server.threads import Threads
+from inference_server.tokens import RIGHTS, Right
 from ser.errors import Code, SerError
 
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
@@ -52,6 +52,8 @@ class Call:
     """Whether it stays open: a training, a stream."""
     ended: bool = False
     """Whether nobody waits any more; work in a thread looks here."""
+    caller: str = ""
+    """Who calls: a token, or an address."""
     admitted: bool = False
     """Whether it counts as one of the calls at once: it has come whole."""
     audio_seconds: float = 0.0
@@ -75,27 +77,22 @@ class Calls:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._tokens = settings.tokens
-        self._short = self._long = 0
+        self._admission = Admission(settings)
+        self._roots = Roots(settings)
         self.threads = Threads()
         most_bytes = settings.max_bytes_in_flight or _MESSAGES_IN_FLIGHT * settings.max_message_bytes
         self.bytes = BytesInFlight(most_bytes, settings.max_body_seconds)
         self.stopping = asyncio.Event()
         """Set when the server is to stop; calls that wait for something end then."""
 
-    def authorise(self, authorization: str | None) -> None:
-        """Compares a bearer token with all that are allowed, in constant time.
+    def authorise(self, authorization: str | None, right: Right, *, address: str) -> str:
+        """Says who calls: a token where tokens are wanted, else an address.
 
         Raises:
-            UnauthenticatedError: If there is none, or a wrong one.
+            UnauthenticatedError: If there is no token, or a wrong one.
+            ForbiddenError: If it lacks the right.
         """
-        if self._tokens is None:
-            return
-        scheme, _, token = (authorization or "").partition(" ")
-        given = token.strip().encode() if scheme.lower() == "bearer" else b""
-        matches = [hmac.compare_digest(given, known) for known in self._tokens]
-        if not any(matches):
-            what = "a wrong one" if given else "none"
-            raise UnauthenticatedError(f"expected a bearer token (authorization: Bearer …), got {what}")
+        return caller_of(address) if self._tokens is None else self._tokens.caller(authorization, right)
 
     @asynccontextmanager
     async def enter(
@@ -105,6 +102,7 @@ class Calls:
         *,
         request_id: str,
         authorization: str | None,
+        address: str,
         seconds: float | None = None,
         long: bool = False,
         whole: bool = True,
@@ -116,6 +114,7 @@ class Calls:
             protocol: grpc or http.
             request_id: As `request_id` made it.
             authorization: The header of that name.
+            address: Where it comes from.
             seconds: How long the caller waits; None for ever.
             long: Whether it stays open: a training, a stream.
             whole: Whether its request has come; else `admit` counts it when it has.
@@ -132,12 +131,12 @@ class Calls:
         try:
             if long and self.stopping.is_set():  # a short one that is on its way is still answered
                 raise StoppingError("the server is stopping; try again")
-            self.authorise(authorization)
+            call.caller = self.authorise(authorization, RIGHTS[rpc], address=address)
             if whole:
                 self.admit(call)
             yield call
             code = "OK"
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, GeneratorExit):  # the latter ends a stream whose answers nobody takes
             code = Code.CANCELLED.name
             raise
         except TimeoutError:
@@ -146,6 +145,7 @@ class Calls:
         except SerError as error:
             code = grpc_code(error).name
             call.facts["error"] = str(error)
+            self._roots.hide_in(error)
             raise
         except Exception as error:
             logger.exception("defect", extra={"request_id": call.request_id, "rpc": rpc})
@@ -153,7 +153,8 @@ class Calls:
         finally:
             call.ended = True
             call.arrival.forget()
-            self._add(long, -call.admitted)
+            if call.admitted:
+                self._admission.give_back(call.caller, long=long)
             metrics.in_flight(kind).dec()
             self._tell(call, code, time.monotonic() - started)
 
@@ -165,23 +166,10 @@ class Calls:
         """Counts a call that has come whole. One that is on its way holds no place: its bytes are what is counted.
 
         Raises:
-            OverloadedError: If as many as may be are under way already.
+            OverloadedError: If as many as may be are under way already, of this caller or at all.
         """
-        under_way, allowed, name = (
-            (self._long, self._settings.max_streams, "SER_MAX_STREAMS")
-            if call.long
-            else (self._short, self._settings.max_calls, "SER_MAX_CALLS")
-        )
-        if under_way >= allowed:
-            raise OverloadedError(f"{allowed} calls at once already, as many as are taken ({name}); try again later")
+        self._admission.take(call.caller, long=call.long)
         call.admitted = True
-        self._add(call.long, 1)
-
-    def _add(self, long: bool, number: int) -> None:
-        if long:
-            self._long += number
-        else:
-            self._short += number
 
     @staticmethod
     def _tell(call: Call, code: str, seconds: float) -> None:

@@ -13,6 +13,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from inference_server.failures import STATUSES, JobFailedError
 from inference_server.jobs.store import Job
+from inference_server.roots import Roots
+from inference_server.settings import Settings
+from ser.access import shown_address
 from ser.bundle import Bundle
 from ser.enrolment import KnownSpeaker
 from ser.errors import Code, FieldViolation
@@ -120,15 +123,21 @@ def train_response(job: Job) -> ser_pb2.TrainResponse:
     return ser_pb2.TrainResponse(**(job.result or {}), job_id=job.job_id)
 
 
-def training_job(job: Job) -> ser_pb2.TrainingJob:
-    """A job as it stands."""
+def training_job(job: Job, settings: Settings, roots: Roots) -> ser_pb2.TrainingJob:
+    """A job as it stands, as everybody may see it: without passwords, and without where the roots lie."""
+    request = {
+        **job.request,
+        "remote_url": shown_address(job.request["remote_url"]),
+        "data_path": roots.shown(settings.data_root, job.request["data_path"]),
+        "model_save_path": roots.shown(settings.model_root, job.request["model_save_path"]),
+    }
     return ser_pb2.TrainingJob(
         job_id=job.job_id,
         state=ser_pb2.TrainingJob.State.Value(job.state.value),
         progress=ser_pb2.TrainingProgress(**job.progress) if job.progress else None,
         result=train_response(job) if job.result else None,
-        error=_job_error(job.error) if job.error else None,
-        request=train_request(job.request),
+        error=_job_error(job.error, roots) if job.error else None,
+        request=train_request(request),
         created=_seconds(job.created),
         started=_seconds(job.started),
         ended=_seconds(job.ended),
@@ -180,10 +189,13 @@ def _pieces(pieces: Sequence[Piece]) -> list[ser_pb2.Piece]:
     ]
 
 
-def _job_error(error: Mapping[str, Any]) -> ser_pb2.JobError:
+def _job_error(error: Mapping[str, Any], roots: Roots) -> ser_pb2.JobError:
     code = STATUSES[Code[error["code"]]][0].value[0]
-    violations = [ser_pb2.FieldViolation(**violation) for violation in error["violations"]]
-    return ser_pb2.JobError(code=code, message=error["message"], violations=violations)
+    violations = [
+        ser_pb2.FieldViolation(field=one["field"], description=roots.without(one["description"]))
+        for one in error["violations"]
+    ]
+    return ser_pb2.JobError(code=code, message=roots.without(error["message"]), violations=violations)
 
 
 def _plain(struct: Struct) -> dict[str, Any]:

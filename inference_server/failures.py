@@ -57,6 +57,12 @@ class DeadlineError(SerError):
     code = Code.DEADLINE_EXCEEDED
 
 
+class GoneError(SerError):
+    """The caller closed the connection before the request, or its answer, was whole."""
+
+    code = Code.CANCELLED
+
+
 class HeldUpError(SerError):
     """Files are waited for by so many already that this call is better told at once."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import urllib.parse
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any
@@ -12,10 +13,11 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
 
+from inference_server import checks
 from inference_server.calls import Call, Calls, request_id
-from inference_server.failures import grpc_code, retry_after, to_status
+from inference_server.failures import GoneError, grpc_code, retry_after, to_status
+from inference_server.reflection import add_reflection
 from inference_server.settings import Settings
 from inference_server.wire import check_message
 from ser.errors import ConfigError, FieldViolation, SerError
@@ -41,7 +43,12 @@ def create_server(
             ("grpc.max_concurrent_streams", settings.max_calls + settings.max_streams),
             ("grpc.max_metadata_size", 16 << 10),
             ("grpc.max_connection_idle_ms", 300_000),
-            ("grpc.keepalive_permit_without_calls", 0),
+            # Clients may ask whether the server is there, by pings, each second, on quiet streams and without calls.
+            ("grpc.http2.min_ping_interval_without_data_ms", 1_000),
+            ("grpc.keepalive_permit_without_calls", 1),
+            # A client that went without a word, as by a cable that was pulled, is found out.
+            ("grpc.keepalive_time_ms", 60_000),
+            ("grpc.keepalive_timeout_ms", 20_000),
         ],
         # The same limits that `Calls` keeps, once more before a call is read.
         maximum_concurrent_rpcs=4 * (settings.max_calls + settings.max_streams),
@@ -50,8 +57,7 @@ def create_server(
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE.full_name, handlers),))
     healths = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(healths, server)
-    names = (SERVICE.full_name, health.SERVICE_NAME, reflection.SERVICE_NAME)
-    reflection.enable_server_reflection(names, server)
+    add_reflection(server, (SERVICE.full_name, health.SERVICE_NAME))
     address = f"{f'[{settings.host}]' if ':' in settings.host else settings.host}:{settings.grpc_port}"
     if settings.tls_cert and settings.tls_key:
         credentials = grpc.ssl_server_credentials(
@@ -82,6 +88,7 @@ def _handler(rpc: MethodDescriptor, method: Callable[..., Any], calls: Calls) ->
             "grpc",
             request_id=given,
             authorization=_text(metadata.get("authorization")),
+            address=_address(context.peer()),
             seconds=context.time_remaining(),
             long=rpc.name in LONG,
         )
@@ -104,7 +111,7 @@ def _handler(rpc: MethodDescriptor, method: Callable[..., Any], calls: Calls) ->
         given = request_id(_text(metadata.get(REQUEST_ID)))
         try:
             async with enter(metadata, given, context) as call:
-                await context.send_initial_metadata(((REQUEST_ID, given),))
+                await _send_head(context, given)
                 if rpc.client_streaming:
                     parsed: Any = _each(request, message_class, call)
                 else:
@@ -122,6 +129,18 @@ def _handler(rpc: MethodDescriptor, method: Callable[..., Any], calls: Calls) ->
     return grpc.unary_unary_rpc_method_handler(unary)
 
 
+async def _send_head(context: Context, given: str) -> None:
+    try:
+        await context.send_initial_metadata(((REQUEST_ID, given),))
+    except grpc.aio.BaseError:
+        raise GoneError("the caller hung up") from None
+
+
+def _address(peer: str) -> str:
+    """The address in what gRPC says of the other end: ipv4:10.1.2.3:40000, ipv6:%5B::1%5D:40000."""
+    return urllib.parse.unquote(peer.partition(":")[2]).rpartition(":")[0].strip("[]")
+
+
 def _text(value: str | bytes | None) -> str | None:
     return value.decode("ascii", "replace") if isinstance(value, bytes) else value
 
@@ -136,13 +155,17 @@ async def _each(requests: AsyncIterator[bytes], message_class: type[Message], ca
 def _parse(data: bytes, message_class: type[Message]) -> Message:
     check_message(data, message_class.DESCRIPTOR)
     try:
-        return message_class.FromString(data)
+        message = message_class.FromString(data)
     except DecodeError:
         name = message_class.DESCRIPTOR.name
         raise ConfigError([FieldViolation("", f"expected a {name}, got {len(data)} bytes that are none")]) from None
+    checks.check(message)
+    return message
 
 
 async def _abort(context: Context, error: SerError, given: str) -> None:
+    if context.done():
+        return  # nobody is there to be told
     trailing = [(REQUEST_ID, given), ("grpc-status-details-bin", to_status(error, given).SerializeToString())]
     if (seconds := retry_after(error)) is not None:
         trailing.append(("retry-after", str(seconds)))

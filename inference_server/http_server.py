@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import http
 import socket
 import ssl
 import time
@@ -12,23 +13,36 @@ from typing import Any, ClassVar
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.utils import get_remote_addr
 
+from inference_server.admission import caller_of
+from inference_server.calls import request_id
+from inference_server.failures import OverloadedError
+from inference_server.gateway.answers import failure, head
 from inference_server.settings import Settings
+from ser.errors import Code, LimitError, SerError
 
+MAX_HEAD_BYTES = 64 << 10
+"""Largest head of a request: its first line and its headers."""
+MAX_HEADERS = 100
+_MOST_REFUSED = 64
+"""So many connections that were refused are read from until their callers have the answer."""
+_SECONDS_TO_READ = 2.0
 _LONGEST_LINGER_SECONDS = 1.0
 _SHORTEST_LINGER_SECONDS = 0.1
 """In which connections that wait in the kernel are accepted."""
 _TICK_SECONDS = 0.02
-_TOO_MANY = (
-    b"HTTP/1.1 429 Too Many Requests\r\ncontent-type: application/json\r\nretry-after: 1\r\nconnection: close\r\n"
-    b"content-length: %d\r\n\r\n%s"
-)
-_TOO_MANY_BODY = b'{"code": 8, "message": "too many connections (SER_MAX_CONNECTIONS); try again later", "details": []}'
 
 
 def create_server(app: Any, settings: Settings) -> uvicorn.Server:
     """A server for `serve(sockets=[…])`; signals are the caller's affair."""
-    bounds = {"max_connections": settings.max_connections, "max_head_seconds": settings.max_body_seconds}
+    bounds = {
+        "max_connections": settings.max_connections,
+        "max_connections_per_caller": settings.max_connections_per_caller,
+        "max_head_seconds": settings.max_body_seconds,
+        "max_unread_bytes": settings.max_message_bytes,
+        "refused": set(),
+    }
     config = uvicorn.Config(
         app,
         http=type("Protocol", (BoundedProtocol,), bounds),
@@ -84,44 +98,83 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
+class TooLargeHeadError(LimitError):
+    """A request's head has too many bytes, or too many headers."""
+
+    http_status = 431
+
+
+class NoRequestError(SerError):
+    """What came is no request of HTTP."""
+
+    code = Code.INVALID_ARGUMENT
+
+
 class BoundedProtocol(HttpToolsProtocol):
-    """Refuses connections past a number, and ends those that dawdle over a request's head."""
+    """Refuses connections past a number, and ends those whose request's head is too large, or dawdles."""
 
     max_connections: ClassVar[int]
+    max_connections_per_caller: ClassVar[int]
     max_head_seconds: ClassVar[float]
+    max_unread_bytes: ClassVar[int]
+    refused: ClassVar[set[BoundedProtocol]]
     closing: ClassVar[bool] = False
     """Whether each answer is the last of its connection."""
     _timer: asyncio.TimerHandle | None = None
+    _let_in = False
+    _refused = False
+    _in_head = True
+    _head_bytes = 0
+    _unread_bytes = 0
+    _closing: Any
 
     def connection_made(self, transport: Any) -> None:
         """As asyncio's protocols."""
-        if len(self.connections) >= self.max_connections:
-            transport.write(_TOO_MANY % (len(_TOO_MANY_BODY), _TOO_MANY_BODY))
-            transport.close()
+        if refusal := self._surplus(transport):
+            self._refuse(transport, OverloadedError(f"{refusal}; try again later"))
             return
+        self._let_in = True
         super().connection_made(transport)
         self._expect_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """As asyncio's protocols."""
-        if self._timer is not None:  # else it was never let in
+        self.refused.discard(self)
+        if self._timer is not None:
             self._timer.cancel()
+        if self._let_in:
             super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """As asyncio's protocols."""
-        if self._timer is not None:
-            super().data_received(data)
+        if self._refused:
+            self._unread_bytes += len(data)
+            if self._unread_bytes > self.max_unread_bytes:
+                self._end()
+            return
+        if self._in_head:
+            self._head_bytes += len(data)
+        super().data_received(data)
+        if self._in_head and self._head_bytes > MAX_HEAD_BYTES and not self._refused:
+            self._refuse(self.transport, _too_large())
 
     def on_message_begin(self) -> None:
         """As httptools' parsers."""
         super().on_message_begin()
+        self._in_head = True
         self._expect_head()
 
     def on_headers_complete(self) -> None:
         """As httptools' parsers."""
+        self._in_head, self._head_bytes = False, 0
         if self._timer is not None:
             self._timer.cancel()
+        if (
+            len(self.headers) > MAX_HEADERS
+            or sum(len(name) + len(value) for name, value in self.headers) > MAX_HEAD_BYTES
+        ):
+            self._refuse(self.transport, _too_large())
+            raise _too_large()  # ends the parser
         super().on_headers_complete()
         if self.closing:
             self.close_after_answer()
@@ -131,7 +184,58 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.cycle is not None:
             self.cycle.keep_alive = False
 
+    def send_400_response(self, msg: str) -> None:
+        """As uvicorn's protocols; called where the parser ended."""
+        if not self._refused:
+            self._refuse(self.transport, NoRequestError(msg))
+
+    def _surplus(self, transport: Any) -> str:
+        """Why a connection is one too many; empty if it is not."""
+        if len(self.connections) >= self.max_connections:
+            return "too many connections (SER_MAX_CONNECTIONS)"
+        peer = get_remote_addr(transport)
+        if peer is not None and len(self.connections) >= self.max_connections_per_caller:
+            caller = caller_of(peer[0])
+            peers: list[Any] = [getattr(other, "client", None) for other in self.connections]
+            own = [other for other in peers if other and caller_of(other[0]) == caller]
+            if len(own) >= self.max_connections_per_caller:
+                return "too many connections of yours (SER_MAX_CONNECTIONS_PER_CALLER)"
+        return ""
+
+    def _refuse(self, transport: Any, error: SerError) -> None:
+        """Answers, and goes on reading for a while.
+
+        A connection that is closed while something comes is reset, and the answer with it: the caller would be told of
+        a broken pipe.
+        """
+        self._refused = True
+        given = request_id(None)
+        answer = failure(error, given)
+        reason = http.HTTPStatus(answer.status).phrase
+        lines = [*head(answer.content_type, given, answer.headers or {}), (b"connection", b"close")]
+        lines.append((b"content-length", b"%d" % len(answer.body)))
+        first = f"HTTP/1.1 {answer.status} {reason}\r\n".encode()
+        transport.write(first + b"".join(b"%s: %s\r\n" % line for line in lines) + b"\r\n" + answer.body)
+        self._closing = transport
+        if len(self.refused) >= _MOST_REFUSED:
+            self._end()
+            return
+        self.refused.add(self)
+        if transport.can_write_eof():
+            transport.write_eof()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self.loop.call_later(_SECONDS_TO_READ, self._end)
+
+    def _end(self) -> None:
+        self.refused.discard(self)
+        self._closing.close()
+
     def _expect_head(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
         self._timer = self.loop.call_later(self.max_head_seconds, self.transport.close)
+
+
+def _too_large() -> TooLargeHeadError:
+    return TooLargeHeadError(f"expected a head of at most {MAX_HEAD_BYTES} bytes and {MAX_HEADERS} headers, more came")

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from google.api import httpbody_pb2
 
-from inference_server import convert, metrics, models
+from inference_server import checks, convert, metrics, models
 from inference_server.calls import Call, Calls
 from inference_server.cost import LOOP_SECONDS
 from inference_server.failures import CancelledJobError, HeldUpError, StoppingError
@@ -23,12 +23,13 @@ from inference_server.listing import summaries
 from inference_server.models import ServedModel
 from inference_server.paths import resolve_inside
 from inference_server.recordings import Recordings, Sound
+from inference_server.roots import Roots
 from inference_server.settings import Settings
+from ser.access import shown_address
 from ser.audio import SAMPLE_RATE_HZ
 from ser.bundle import Bundle
 from ser.config import parse
 from ser.corpus_set import is_corpora_file
-from ser.enrolment import check_speaker
 from ser.errors import ConfigError, DamagedError, FieldViolation, SerError
 from ser.model_store import delete_bundle, load_report
 from ser.predictor import Prediction
@@ -58,6 +59,7 @@ class SpeechEmotionRecognition:
         self._settings = settings
         self._calls = calls
         self._jobs = jobs
+        self._roots = Roots(settings)
         self._model_root = resolve_inside(settings.model_root, "", field="model_save_path")
         self._models = models.ModelStore(settings.max_loaded_models, settings.refresh_seconds)
         self._threads = calls.threads
@@ -82,11 +84,11 @@ class SpeechEmotionRecognition:
         """See the proto."""
         job = await self._submit(request, call, keep=True)
         call.facts["job_id"] = job.job_id
-        return convert.training_job(job)
+        return self._shown(job)
 
     async def GetTrainingJob(self, request: ser_pb2.GetTrainingJobRequest, call: Call) -> ser_pb2.TrainingJob:  # noqa: ARG002, N802
         """See the proto."""
-        return convert.training_job(await self._jobs.get(_given(request.job_id, "job_id")))
+        return self._shown(await self._jobs.get(request.job_id))
 
     async def ListTrainingJobs(  # noqa: N802
         self,
@@ -94,19 +96,17 @@ class SpeechEmotionRecognition:
         call: Call,  # noqa: ARG002
     ) -> ser_pb2.ListTrainingJobsResponse:
         """See the proto."""
-        size, token = _page_size(request), request.page_token
-        if token and not (token.isascii() and token.isdigit() and len(token) < 19):
-            raise _wrong("page_token", f"expected the next_page_token of an answer, got {token[:100]!r}")
+        size, token = checks.page_size(request), request.page_token
         jobs = await self._jobs.newest(size + 1, before=int(token) if token else None)
         page = jobs[:size]
         return ser_pb2.ListTrainingJobsResponse(
-            jobs=[convert.training_job(job) for job in page],
+            jobs=[self._shown(job) for job in page],
             next_page_token=str(page[-1].number) if len(jobs) > size else "",
         )
 
     async def CancelTrainingJob(self, request: ser_pb2.CancelTrainingJobRequest, call: Call) -> ser_pb2.TrainingJob:  # noqa: ARG002, N802
         """See the proto."""
-        return convert.training_job(await self._jobs.cancel(_given(request.job_id, "job_id")))
+        return self._shown(await self._jobs.cancel(request.job_id))
 
     async def WatchTrainingJob(  # noqa: N802
         self,
@@ -114,14 +114,13 @@ class SpeechEmotionRecognition:
         call: Call,  # noqa: ARG002
     ) -> AsyncIterator[ser_pb2.TrainingJob]:
         """See the proto."""
-        async for job in self._follow(_given(request.job_id, "job_id")):
-            yield convert.training_job(job)
+        async for job in self._follow(request.job_id):
+            yield self._shown(job)
 
     async def Predict(self, request: ser_pb2.PredictRequest, call: Call) -> ser_pb2.PredictResponse:  # noqa: N802
         """See the proto."""
         audio = request.audio  # a copy each time
-        _check_one_of(request, audio)
-        threshold = _threshold(request)
+        threshold = request.uncertain_below
         model = await self._model(request, call)
         call.facts["model_id"] = request.model_id
         bundle = model.predictor.bundle
@@ -144,12 +143,16 @@ class SpeechEmotionRecognition:
         first = await anext(requests, None)
         if first is None or first.WhichOneof("message") != "config":
             raise _wrong("config", "expected the configuration in the first message, and only there")
-        served = await self._model(first.config, call)
+        fields, wrong = StreamConfig.model_fields, checks.Gathered()
+        given = {field.name: value for field, value in first.config.ListFields() if field.name in fields}
+        with wrong:
+            checks.check(first.config, at="config")
+        with wrong:
+            config = parse(StreamConfig, given, at="config")
+        wrong.end()
+        served, about = await self._model(first.config, call), convert.about(first.config)
         predictor = served.predictor
         call.facts["model_id"] = first.config.model_id
-        fields = StreamConfig.model_fields
-        given = {field.name: value for field, value in first.config.ListFields() if field.name in fields}
-        config, about = parse(StreamConfig, given, at="config"), convert.about(first.config)
         heard = await self._recordings.listen(first.config.enrollment_clips, "config.enrollment_clips", served, call)
         stream = await self._threads.files(
             lambda: StreamingPredictor(predictor, config, about, heard), call, served.words
@@ -180,7 +183,7 @@ class SpeechEmotionRecognition:
 
     async def DeleteModel(self, request: ser_pb2.DeleteModelRequest, call: Call) -> ser_pb2.DeleteModelResponse:  # noqa: N802
         """See the proto."""
-        place, model_id = self._model_place(request.model_save_path), _given(request.model_id, "model_id")
+        place, model_id = self._model_place(request.model_save_path), request.model_id
         await self._threads.files(lambda: delete_bundle(place, model_id), call, f"model {model_id}")
         return ser_pb2.DeleteModelResponse(model_id=request.model_id)
 
@@ -188,11 +191,9 @@ class SpeechEmotionRecognition:
         """See the proto."""
         model = await self._model(request, call)
         call.facts["model_id"] = request.model_id
-        name, speakers = _given(request.speaker, "speaker"), model.predictor.speakers
-        check_speaker(name)
+        name, speakers = request.speaker, model.predictor.speakers
         heard = await self._recordings.listen(request.clips, "clips", model, call)
-        if heard is None:
-            raise _wrong("clips", "mandatory, and missing")
+        assert heard is not None  # noqa: S101 - there are clips
         known = await self._threads.files(
             lambda: speakers.enroll(name, heard, replace=request.replace), call, model.words
         )
@@ -200,7 +201,7 @@ class SpeechEmotionRecognition:
 
     async def ListSpeakers(self, request: ser_pb2.ListSpeakersRequest, call: Call) -> ser_pb2.ListSpeakersResponse:  # noqa: N802
         """See the proto."""
-        size = _page_size(request)
+        size = checks.page_size(request)
         model = await self._model(request, call)
         speakers = model.predictor.speakers
         found = await self._threads.files(
@@ -213,14 +214,14 @@ class SpeechEmotionRecognition:
 
     async def DeleteSpeaker(self, request: ser_pb2.DeleteSpeakerRequest, call: Call) -> ser_pb2.DeleteSpeakerResponse:  # noqa: N802
         """See the proto."""
-        model, name = await self._model(request, call), _given(request.speaker, "speaker")
+        model, name = await self._model(request, call), request.speaker
         speakers = model.predictor.speakers
         await self._threads.files(lambda: speakers.delete(name), call, model.words)
         return ser_pb2.DeleteSpeakerResponse(speaker=name)
 
     async def GetReport(self, request: ser_pb2.GetReportRequest, call: Call) -> httpbody_pb2.HttpBody:  # noqa: N802
         """See the proto."""
-        place, model_id = self._model_place(request.model_save_path), _given(request.model_id, "model_id")
+        place, model_id = self._model_place(request.model_save_path), request.model_id
         page = await self._threads.files(lambda: load_report(place, model_id), call, f"the report of model {model_id}")
         return httpbody_pb2.HttpBody(content_type="text/html; charset=utf-8", data=page)
 
@@ -237,19 +238,28 @@ class SpeechEmotionRecognition:
 
     async def _submit(self, message: ser_pb2.TrainRequest, call: Call, *, keep: bool) -> Job:
         settings = self._settings
-        request = parse(TrainRequest, convert.train_fields(message))
-        source = open_source(request.remote_url, settings.access)
+        wrong = checks.Gathered()
+        with wrong:
+            request = parse(TrainRequest, convert.train_fields(message))
+        if message.remote_url:
+            with wrong:
+                source = open_source(message.remote_url, settings.access)
+        with wrong:
+            data_path = resolve_inside(settings.data_root, message.data_path, field="data_path")
+        with wrong:
+            model_save_path = self._model_place(message.model_save_path)
+        wrong.end()
         if settings.training_backend == "kubeflow" and is_corpora_file(request.remote_url):
             # Its addresses are known once a step has read it, and steps do not know what this server must not fetch.
             reason = "expected a zip: this server hands trainings to Kubeflow, where a corpora file is not taken"
-            raise ConfigError([FieldViolation("remote_url", f"{reason}, got {request.remote_url!r}")])
-        folders = {
-            "data_path": resolve_inside(settings.data_root, request.data_path, field="data_path"),
-            "model_save_path": self._model_place(request.model_save_path),
-        }
+            raise ConfigError([FieldViolation("remote_url", f"{reason}, got {shown_address(request.remote_url)!r}")])
         await self._threads.files(source.check, call, "remote_url")
+        folders = {"data_path": data_path, "model_save_path": model_save_path}
         content = {**request.model_dump(mode="json", by_alias=True), **folders}
         return await self._jobs.add(content, max_queued=settings.max_queued_jobs, keep=keep)
+
+    def _shown(self, job: Job) -> ser_pb2.TrainingJob:
+        return convert.training_job(job, self._settings, self._roots)
 
     async def _follow(self, job_id: str) -> AsyncIterator[Job]:
         """A job as it stands, then at each change, until its end."""
@@ -329,45 +339,10 @@ class SpeechEmotionRecognition:
         return model
 
     def _key(self, request: _OfModel) -> tuple[str, str]:
-        return self._model_place(request.model_save_path), _given(request.model_id, "model_id")
+        return self._model_place(request.model_save_path), request.model_id
 
     def _model_place(self, path: str) -> str:
         return resolve_inside(self._model_root, path, field="model_save_path") if path else self._model_root
-
-
-def _check_one_of(request: ser_pb2.PredictRequest, audio: bytes) -> None:
-    values = {"sample_name": request.sample_name, "audio": audio, "clips": request.clips}
-    given = [name for name, value in values.items() if value]
-    if len(given) != 1:
-        came = " and ".join(given) or "none of them"
-        raise _wrong(given[1] if given else "audio", f"expected one of sample_name, audio and clips, got {came}")
-    about = [name for name in ("speaker", "gender", "text") if getattr(request, name)]
-    if about and given != ["audio"]:
-        raise _wrong(about[0], f"expected only with audio, came with {given[0]}")
-    if request.enrollment_clips:
-        if given == ["sample_name"]:
-            raise _wrong("enrollment_clips", "expected only with audio or clips, came with sample_name")
-        if len(speakers := {clip.speaker for clip in request.clips}) > 1:
-            raise _wrong("enrollment_clips", f"expected clips of one speaker, they name {len(speakers)}")
-
-
-def _page_size(request: ser_pb2.ListTrainingJobsRequest | ser_pb2.ListSpeakersRequest) -> int:
-    size = request.page_size if request.HasField("page_size") else 100
-    if not 1 <= size <= 1_000:
-        raise _wrong("page_size", f"expected 1 to 1000, got {size}")
-    return size
-
-
-def _threshold(request: ser_pb2.PredictRequest) -> float:
-    if not 0 <= request.uncertain_below <= 1:
-        raise _wrong("uncertain_below", f"expected 0 to 1, got {request.uncertain_below:g}")
-    return request.uncertain_below
-
-
-def _given(value: str, field: str) -> str:
-    if not value:
-        raise _wrong(field, "mandatory, and missing")
-    return value
 
 
 def _wrong(field: str, description: str) -> SerError:

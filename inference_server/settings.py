@@ -13,6 +13,8 @@ import pydantic
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from inference_server.gateway.origins import served_names
+from inference_server.tokens import Tokens
 from ser.access import SCHEMES, Access
 from ser.archive import Limits
 from ser.audio import MAX_SECONDS
@@ -68,8 +70,13 @@ class Settings(BaseSettings):
     """Hosts that remote_url may name although they are private, comma-separated: names or addresses, host:port for one
     port only."""
 
+    served_names: str = ""
+    """Names that this server is called by over HTTP, besides localhost and its own addresses, comma-separated:
+    ser.example.org, name:port for one port only, *.example.org for all below it, and https://name where something in
+    front of this server speaks TLS. Calls by other names are refused: a page can be made to lead here."""
     token_file: Path | None = None
-    """File of bearer tokens, one a line; each call must bring one."""
+    """File of bearer tokens, one a line; each call must bring one. A token may do all; with " predict" behind it, use
+    models and nothing else."""
     tls_cert: Path | None = None
     """PEM file of the certificate (chain)."""
     tls_key: Path | None = None
@@ -94,8 +101,14 @@ class Settings(BaseSettings):
     """Most short calls at once, a worker."""
     max_streams: Annotated[int, Field(ge=1)] = 64
     """Most calls that stay open at once (Train, watching, streaming), a worker."""
+    max_calls_per_caller: Annotated[int, Field(ge=1)] = 32
+    """Most short calls at once of one token, or of one address where there are no tokens, a worker."""
+    max_streams_per_caller: Annotated[int, Field(ge=1)] = 32
+    """Most calls that stay open at once of one token, or of one address where there are no tokens, a worker."""
     max_connections: Annotated[int, Field(ge=1)] = 512
     """Most HTTP connections, a worker."""
+    max_connections_per_caller: Annotated[int, Field(ge=1)] = 256
+    """Most HTTP connections of one address, a worker."""
     max_body_seconds: Annotated[float, Field(gt=0)] = 30.0
     """Longest that a request's head or body may take to arrive."""
     max_call_seconds: Annotated[float, Field(gt=0)] = 60.0
@@ -147,6 +160,12 @@ class Settings(BaseSettings):
             raise ValueError(f"expected of {', '.join(sorted(SCHEMES))}, comma-separated, got {', '.join(unknown)}")
         return value
 
+    @pydantic.field_validator("served_names")
+    @classmethod
+    def _names(cls, value: str) -> str:
+        served_names(value)
+        return value
+
     @pydantic.model_validator(mode="after")
     def _safe(self) -> Self:
         if self.max_bytes_in_flight is not None and self.max_bytes_in_flight < self.max_message_bytes:
@@ -159,8 +178,10 @@ class Settings(BaseSettings):
             path = getattr(self, name)
             if path is not None and not path.is_file():
                 raise ValueError(f"{name}: there is no file {path}")
-        if self.tokens == ():
-            raise ValueError(f"token_file: expected at least one token in {self.token_file}, a line each")
+        try:
+            self.tokens  # noqa: B018 - reads them
+        except (ValueError, OSError) as error:
+            raise ValueError(f"token_file: {error}") from None
         if self.tls_cert:
             try:
                 context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=self.tls_client_ca)
@@ -183,12 +204,9 @@ class Settings(BaseSettings):
         return self
 
     @cached_property
-    def tokens(self) -> tuple[bytes, ...] | None:
+    def tokens(self) -> Tokens | None:
         """The bearer tokens allowed; None if none is wanted."""
-        if self.token_file is None:
-            return None
-        lines = [line.strip() for line in self.token_file.read_text(encoding="utf-8").splitlines()]
-        return tuple(line.encode() for line in lines if line and not line.startswith("#"))
+        return Tokens(self.token_file) if self.token_file else None
 
     @property
     def access(self) -> Access:

@@ -46,7 +46,7 @@ def main() -> None:
     order = json.load(sys.stdin)
     settings = Settings.model_validate(order["settings"])
     logs.configure(settings.log_level, settings.log_format)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with logs.native_lines(), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(Order(settings, order["http_socket"], order["heartbeats"])))
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
+import urllib.parse
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +18,19 @@ from ser.errors import ForbiddenError
 
 SCHEMES = frozenset({"http", "https", "file", "embedded"})
 """All that a source's address may begin with; a bare path counts as file."""
+_LABEL = "[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
+_HOST = re.compile(
+    rf"(?=.{{1,254}}(?::|$))(?:{_LABEL}(?:\.{_LABEL})*\.?|\[([0-9a-f:.]+)\])(?::(\d{{0,5}}))?", re.IGNORECASE | re.ASCII
+)
+_NOT_IN_ADDRESSES = re.compile("[\0-\x20\x7f-\x9f\ud800-\udfff\\\\]")
+_GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
+_NOT_PUBLIC = tuple(
+    ipaddress.ip_network(network)
+    for network in ("192.0.0.0/24", "192.88.99.0/24", "2001::/23", "2001:db8::/32", "3fff::/20")
+)
+"""What newer and older versions of `ipaddress` take for global, and is not: protocols' and documentation's networks."""
+_TRANSLATED = ((ipaddress.IPv6Network("64:ff9b::/96"), 0), (ipaddress.IPv6Network("2002::/16"), 80))
+"""Networks whose addresses lead to an IPv4 address (NAT64, 6to4), and how many bits follow it."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +61,10 @@ class Access:
             ForbiddenError: If one of them is private and the host is not listed.
             OSError: If there is none.
         """
-        found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
+        try:
+            found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
+        except ValueError as error:  # of IDNA: a label that is empty or too long
+            raise socket.gaierror(socket.EAI_NONAME, f"no host can be called {host[:300]!r}") from error
         addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
         name = host.strip("[]").lower().rstrip(".")
         if self.private or not self.hosts.isdisjoint({name, f"{name}:{port}"}):
@@ -74,10 +92,64 @@ class Access:
         return manager
 
 
+def check_address(address: str) -> None:
+    """Refuses an address of http or https that no host can be found by.
+
+    Raises:
+        ValueError: If it is one; the message says what was expected.
+    """
+    if _NOT_IN_ADDRESSES.search(address):
+        raise ValueError("an address without spaces, backslashes and control characters")
+    host = urllib.parse.urlsplit(address).netloc.rpartition("@")[2]
+    found = _HOST.fullmatch(host)
+    if found is None:
+        raise ValueError("a host in ASCII behind the scheme, in labels of 1 to 63 characters, and a port at most")
+    if found[1] is not None:
+        try:
+            ipaddress.IPv6Address(found[1])
+        except ValueError:
+            raise ValueError("an IPv6 address in the brackets") from None
+    if found[2] and not 0 < int(found[2]) < 65_536:
+        raise ValueError("a port from 1 to 65535")
+
+
+def shown_address(address: str) -> str:
+    """An address as it may be shown: without user and password, and without the values of its query.
+
+    Of one that is malformed, and may have a password where none is looked for, nothing but the scheme is shown. A path
+    and `embedded:` have nothing to hide.
+    """
+    scheme, separator, rest = address.partition(":")
+    if not separator or scheme.lower() in ("embedded", "file") or "/" in scheme:
+        return address
+    before, asks, query = rest.partition("#")[0].partition("?")
+    authority, slash, path = before.removeprefix("//").partition("/")
+    host = authority.rpartition("@")[2]
+    if "@" in rest and not _HOST.fullmatch(host):
+        return f"{scheme}:…"  # as of a password with a slash, which ends what looks like the host
+    names = [pair.partition("=")[0] for pair in query.split("&")]
+    hidden = "&".join(f"{name}=…" for name in names) if "=" in query else "…"
+    return f"{scheme}:{'//' if before.startswith('//') else ''}{host}{slash}{path}{asks}{hidden if asks else ''}"
+
+
 def _is_public(address: str) -> bool:
     ip = ipaddress.ip_address(address.partition("%")[0])
-    mapped = getattr(ip, "ipv4_mapped", None) or getattr(ip, "sixtofour", None)
-    return ip.is_global and not ip.is_multicast and (mapped is None or mapped.is_global)
+    inner = _translated(ip)
+    if inner is not None:
+        ip = inner
+    if ip.version == 6 and ip not in _GLOBAL_UNICAST:
+        return False
+    return ip.is_global and not ip.is_multicast and not any(ip in network for network in _NOT_PUBLIC)
+
+
+def _translated(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    """The IPv4 address that an IPv6 address leads to."""
+    if isinstance(ip, ipaddress.IPv4Address):
+        return None
+    for network, bits in _TRANSLATED:
+        if ip in network:
+            return ipaddress.IPv4Address(int(ip) >> bits & 0xFFFFFFFF)
+    return ip.ipv4_mapped
 
 
 def _guarded(base: Any, access: Access) -> type:

@@ -19,7 +19,7 @@ from typing import Annotated
 import pydantic
 from pydantic import Field
 
-from ser.access import Access
+from ser.access import Access, shown_address
 from ser.config import Config, parse
 from ser.corpus_folder import Part
 from ser.errors import ConfigError, FieldViolation, ForbiddenError
@@ -140,7 +140,9 @@ def _open(url: str, remote_url: str, name: str, access: Access | None) -> Source
         return open_source(resolved, access)
     except ConfigError as error:
         reason = "; ".join(one.description for one in error.violations)
-        raise ConfigError([FieldViolation("remote_url", f"{name}: url {url!r}: {reason}")]) from None
+    except ValueError:
+        reason = "expected an address"
+    raise ConfigError([FieldViolation("remote_url", f"{name}: url {shown_address(url)!r}: {reason}")])
 
 
 def _resolve(url: str, remote_url: str, access: Access | None) -> str:
@@ -148,7 +150,7 @@ def _resolve(url: str, remote_url: str, access: Access | None) -> str:
     if isinstance(open_source(remote_url, access), HttpSource):
         if scheme == "file":
             raise ForbiddenError(
-                f"remote_url: {url!r}: a corpora file from the network must not name files of a machine"
+                f"remote_url: {shown_address(url)!r}: a corpora file from the network must not name files of a machine"
             )
         return url if scheme else urllib.parse.urljoin(remote_url, url)
     if scheme:

@@ -68,14 +68,23 @@ def open_bundle(model_save_path: Place, model_id: str) -> Bundle:
     return bundle
 
 
+def check_model_id(model_id: str) -> None:
+    """Refuses what is not a name.
+
+    Raises:
+        ConfigError: If it is not.
+    """
+    if not MODEL_ID.fullmatch(model_id):
+        raise ConfigError([FieldViolation("model_id", f"expected a name, not a path, got {model_id!r}")])
+
+
 def bundle_folder(model_save_path: Place, model_id: str) -> Path:
     """Where a model lies if it is there; of one at an address, its local copy. Asks nobody.
 
     Raises:
         ConfigError: If `model_id` is not a name.
     """
-    if not MODEL_ID.fullmatch(model_id):
-        raise ConfigError([FieldViolation("model_id", f"expected a name, not a path, got {model_id!r}")])
+    check_model_id(model_id)
     root = cache_folder(os.fspath(model_save_path)) if is_address(model_save_path) else local_path(model_save_path)
     return root / model_id
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import urllib3
 
-from ser.access import Access
+from ser.access import Access, shown_address
 from ser.errors import DownloadError
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ _log = logging.getLogger(__name__)
 _TIMEOUT = urllib3.Timeout(connect=4.0, read=6.0)
 _RETRY = urllib3.Retry(total=6, connect=1, read=1, status=1, backoff_factor=0.5, status_forcelist=(429, 502, 503, 504))
 _TELLING = ("ETag", "Last-Modified")
+NO_ADDRESS = "the server redirected to what is no address"
 _AGENT = {"User-Agent": "ser"}
 
 
@@ -50,6 +51,8 @@ def remote_version(url: str, access: Access, description: str) -> dict[str, str]
             answer.close()  # whatever else is on its way
     except urllib3.exceptions.HTTPError as error:
         raise DownloadError(f"{description}: {reason_of(error)}") from error
+    except ValueError as error:  # of urllib.parse
+        raise DownloadError(f"{description}: {NO_ADDRESS}") from error
     if answer.status not in (200, 206):
         raise DownloadError(f"{description}: expected a zip, the server answered {answer.status} {answer.reason}")
     return _told(answer.headers)
@@ -88,6 +91,8 @@ def reason_of(error: urllib3.exceptions.HTTPError) -> str:
     match error:
         case urllib3.exceptions.MaxRetryError(reason=reason) if reason is not None:
             return f"no usable answer after several tries: {reason}"
+        case urllib3.exceptions.LocationParseError(location=location):
+            return f"the server redirected to {shown_address(location)!r}, which is no address"
         case urllib3.exceptions.ProtocolError():
             return f"the download was cut short: {error}"
         case _:

@@ -16,12 +16,12 @@ from typing import Any
 import urllib3
 
 from ser import archive
-from ser.access import SCHEMES, Access
+from ser.access import SCHEMES, Access, check_address, shown_address
 from ser.audio import SUFFIXES
 from ser.code_identity import package_digest
 from ser.errors import ConfigError, DownloadError, FieldViolation, LimitError
 from ser.progress import Progress, Reporter
-from ser.remote_version import reason_of, remote_version
+from ser.remote_version import NO_ADDRESS, reason_of, remote_version
 from ser.stores import files_of
 from ser.strict_json import fingerprint
 
@@ -89,15 +89,16 @@ def open_source(remote_url: str, access: Access | None = None) -> Source:
     access = access or Access()
     try:
         parts = urllib.parse.urlsplit(remote_url)
-        parts.port  # noqa: B018 - raises where it is no number
-    except ValueError as error:
-        raise _refused(remote_url, f"an address ({error})") from None
+    except ValueError:  # its words may have parts of a password
+        raise _refused(remote_url, "an address") from None
     if parts.scheme in {*SCHEMES, ""}:
         access.check_scheme(parts.scheme or "file")
     match parts.scheme:
         case "http" | "https":
-            if not parts.hostname:
-                raise _refused(remote_url, "a host behind the scheme")
+            try:
+                check_address(remote_url)
+            except ValueError as error:
+                raise _refused(remote_url, str(error)) from None
             return HttpSource(remote_url, access)
         case "file":
             return _local(Path(urllib.parse.unquote(parts.path)))
@@ -110,7 +111,7 @@ def open_source(remote_url: str, access: Access | None = None) -> Source:
 
 
 def _refused(remote_url: str, expected: str) -> ConfigError:
-    return ConfigError([FieldViolation("remote_url", f"expected {expected}, got {remote_url!r}")])
+    return ConfigError([FieldViolation("remote_url", f"expected {expected}, got {shown_address(remote_url)!r}")])
 
 
 def _local(path: Path) -> FileSource | FolderSource:
@@ -134,8 +135,7 @@ class HttpSource(Source):
     @property
     def description(self) -> str:
         """See `Source.description`."""
-        parts = urllib.parse.urlsplit(self.url)
-        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+        return shown_address(self.url).partition("?")[0]
 
     def identity(self) -> dict[str, Any]:
         """See `Source.identity`. What the server has now, `version` tells."""
@@ -162,6 +162,8 @@ class HttpSource(Source):
                     response.release_conn()
         except urllib3.exceptions.HTTPError as error:
             raise DownloadError(f"{self.description}: {reason_of(error)}") from error
+        except ValueError as error:  # of urllib.parse
+            raise DownloadError(f"{self.description}: {NO_ADDRESS}") from error
 
     def _save(self, response: urllib3.BaseHTTPResponse, path: Path, max_bytes: int, report: Reporter) -> None:
         if response.status != 200:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import math
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
@@ -18,16 +18,19 @@ from starlette.datastructures import Headers
 
 from inference_server import metrics
 from inference_server.calls import Call, Calls, request_id
-from inference_server.failures import http_status, retry_after, to_status
+from inference_server.failures import GoneError, to_status
+from inference_server.gateway.answers import REPORT_POLICY, Answer, failure, head, page_policy, refuse_socket, respond
 from inference_server.gateway.json_text import to_json_text
 from inference_server.gateway.openapi import openapi
-from inference_server.gateway.requests import GoneError, read_request
+from inference_server.gateway.origins import Origins
+from inference_server.gateway.requests import read_request
 from inference_server.gateway.routes import Route, routes
 from inference_server.gateway.sockets import serve_socket
 from inference_server.grpc_server import LONG, REQUEST_ID
 from inference_server.jobs.queue import JobQueue
 from inference_server.settings import Settings
-from ser.errors import ForbiddenError, NotFoundError, SerError
+from inference_server.tokens import METRICS_RIGHT
+from ser.errors import Code, ConfigError, FieldViolation, NotFoundError, SerError
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -36,26 +39,18 @@ _LARGE_BYTES = 32 << 10
 """Answers that are larger are written in a thread; this takes a millisecond or two."""
 _SECONDS_UNWATCHED = 0.005
 _SECONDS_BETWEEN_SIGNS_OF_LIFE = 15.0
-_PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; connect-src 'self'"
-_JSON = "application/json"
+_TIMEOUT = "x-request-timeout"
 
 
-class MethodNotAllowedError(NotFoundError):
+class MethodNotAllowedError(SerError):
     """A path that is there, by a verb that it does not have."""
 
+    code = Code.INVALID_ARGUMENT
     http_status = 405
 
     def __init__(self, path: str, allowed: str) -> None:
         super().__init__(f"{path} takes {allowed}")
         self.headers = {"allow": allowed}
-
-
-@dataclass(frozen=True)
-class _Answer:
-    body: bytes
-    content_type: str = _JSON
-    status: int = 200
-    headers: Mapping[str, str] | None = None
 
 
 class Gateway:
@@ -68,6 +63,7 @@ class Gateway:
         self._calls = calls
         self._jobs = jobs
         self._settings = settings
+        self._origins = Origins(settings.host, settings.served_names)
         self._literal: dict[str, dict[str, Route]] = {}
         self._patterns: list[tuple[re.Pattern[str], Route]] = []
         for route in routes(descriptor):
@@ -77,6 +73,7 @@ class Gateway:
                 self._literal.setdefault(route.path, {})[route.verb] = route
         self._openapi = json.dumps(openapi(descriptor)).encode()
         self._page = (files("inference_server.gateway") / "page.html").read_bytes()
+        self._page_policy = page_policy(self._page)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
@@ -85,13 +82,17 @@ class Gateway:
             await self._socket(scope, receive, send, given)
         elif scope["type"] == "http":
             try:
+                self._check_origin(scope)
                 answer = await self._own(scope) or await self._rpc(scope, receive, send, given)
             except SerError as error:
-                answer = _failure(error, given)
+                answer = failure(error, given)
             if answer is not None:
-                await _respond(send, answer, given)
+                await respond(send, answer, given)
 
-    async def _own(self, scope: Scope) -> _Answer | None:
+    def _check_origin(self, scope: Scope) -> None:
+        self._origins.check(scope["headers"], scope["scheme"], scope["server"], scope["http_version"])
+
+    async def _own(self, scope: Scope) -> Answer | None:
         """The answers that are no RPC's."""
         path, verb = scope["path"], scope["method"]
         if path not in ("/", "/healthz", "/readyz", "/metrics", "/openapi.json"):
@@ -100,31 +101,32 @@ class Gateway:
             raise MethodNotAllowedError(path, "GET, HEAD")
         match path:
             case "/healthz":
-                return _Answer(b'{"status": "alive"}')
+                return Answer(b'{"status": "alive"}')
             case "/readyz":
                 stopping = self._calls.stopping.is_set()
-                return _Answer(b'{"status": "stopping"}', status=503) if stopping else _Answer(b'{"status": "ready"}')
+                return Answer(b'{"status": "stopping"}', status=503) if stopping else Answer(b'{"status": "ready"}')
             case "/metrics":
-                self._calls.authorise(Headers(scope=scope).get("authorization"))
-                return _Answer(await metrics.exposition(self._jobs), metrics.CONTENT_TYPE)
+                authorization = Headers(scope=scope).get("authorization")
+                self._calls.authorise(authorization, METRICS_RIGHT, address=_address(scope))
+                return Answer(await metrics.exposition(self._jobs), metrics.CONTENT_TYPE)
             case "/openapi.json":
-                return _Answer(self._openapi)
-        return _Answer(
+                return Answer(self._openapi)
+        return Answer(
             self._page,
             "text/html; charset=utf-8",
-            headers={"content-security-policy": f"{_PAGE_POLICY}; script-src 'unsafe-inline'"},
+            headers={"content-security-policy": self._page_policy},
         )
 
-    async def _rpc(self, scope: Scope, receive: Receive, send: Send, given: str) -> _Answer | None:
+    async def _rpc(self, scope: Scope, receive: Receive, send: Send, given: str) -> Answer | None:
         """The answer of an RPC; None if it was sent already, or if nobody is there to take it."""
         route, variables = self._route(scope["path"], scope["method"])
         method = getattr(self._service, route.rpc.name)
 
-        async def unary() -> _Answer | None:
+        async def unary() -> Answer | None:
             async with self._enter(route, scope, given, whole=False) as call:
                 request = await read_request(route, variables, scope, receive, self._settings, call)
                 self._calls.admit(call)
-                answer: _Answer = await _while_connected(self._answer(method, request, call), receive)
+                answer: Answer = await _while_connected(self._answer(method, request, call), receive)
                 return answer
 
         async def events() -> None:
@@ -141,25 +143,25 @@ class Gateway:
         return await unary()
 
     @staticmethod
-    async def _answer(method: Callable[..., Awaitable[Message]], request: Message, call: Call) -> _Answer:
+    async def _answer(method: Callable[..., Awaitable[Message]], request: Message, call: Call) -> Answer:
         message = await method(request, call)
         if isinstance(message, httpbody_pb2.HttpBody):
-            return _Answer(message.data, message.content_type, headers={"content-security-policy": _PAGE_POLICY})
+            return Answer(message.data, message.content_type, headers={"content-security-policy": REPORT_POLICY})
         if message.ByteSize() <= _LARGE_BYTES:
-            return _Answer(to_json_text(message).encode())
-        return _Answer(await call.threads.compute(lambda: to_json_text(message).encode(), call))
+            return Answer(to_json_text(message).encode())
+        return Answer(await call.threads.compute(lambda: to_json_text(message).encode(), call))
 
     def _enter(
         self, route: Route, scope: Scope, given: str, *, whole: bool = True
     ) -> contextlib.AbstractAsyncContextManager[Call]:
         headers = Headers(scope=scope)
-        _refuse_other_sites(headers)
         return self._calls.enter(
             route.rpc.name,
             "http",
             request_id=given,
             authorization=headers.get("authorization"),
-            seconds=_seconds(headers.get("x-request-timeout")),
+            address=_address(scope),
+            seconds=_seconds(headers.get(_TIMEOUT)),
             long=route.rpc.name in LONG,
             whole=whole,
         )
@@ -183,19 +185,20 @@ class Gateway:
 
     async def _socket(self, scope: Scope, receive: Receive, send: Send, given: str) -> None:
         try:
+            self._check_origin(scope)
             route, _ = self._route(scope["path"], "GET")
             if not route.rpc.client_streaming:
                 raise NotFoundError(f"{route.path} is no WebSocket")
             entered = self._enter(route, scope, given)
         except SerError as error:
             await receive()
-            await send({"type": "websocket.close", "code": 1008, "reason": str(error)[:120]})
+            await refuse_socket(send, failure(error, given), given)
             return
         await serve_socket(route, getattr(self._service, route.rpc.name), entered, receive, send, given)
 
 
 class _UpgradeError(SerError):
-    code = NotFoundError.code
+    code = Code.INVALID_ARGUMENT
     http_status = 426
     headers = {"upgrade": "websocket"}  # noqa: RUF012 - never changed
 
@@ -245,7 +248,8 @@ async def _send_events(messages: AsyncIterator[Message], send: Send, given: str)
     """Server-sent events: a message each, a comment where nothing happens, an event `error` if it ends in one."""
     first = await anext(messages, None)  # an error before it is an ordinary one
     headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-    await _start(send, 200, "text/event-stream; charset=utf-8", given, headers)
+    lines = head("text/event-stream; charset=utf-8", given, headers)
+    await send({"type": "http.response.start", "status": 200, "headers": lines})
     try:
         if first is not None:
             await _send_event(send, first)
@@ -281,48 +285,22 @@ async def _send_event(send: Send, message: Message) -> None:
     await send({"type": "http.response.body", "body": body, "more_body": True})
 
 
-def _failure(error: SerError, given: str) -> _Answer:
-    headers = dict(getattr(error, "headers", {}))
-    if (seconds := retry_after(error)) is not None:
-        headers["retry-after"] = str(seconds)
-    status = getattr(error, "http_status", None) or http_status(error)
-    if status == 401:
-        headers["www-authenticate"] = "Bearer"
-    return _Answer(to_json_text(to_status(error, given)).encode(), _JSON, status, headers)
-
-
-async def _respond(send: Send, answer: _Answer, given: str) -> None:
-    await _start(send, answer.status, answer.content_type, given, answer.headers or {}, len(answer.body))
-    await send({"type": "http.response.body", "body": answer.body})
-
-
-async def _start(
-    send: Send, status: int, content_type: str, given: str, headers: Mapping[str, str], length: int | None = None
-) -> None:
-    lines = [
-        (b"content-type", content_type.encode("latin-1", "replace")),
-        (REQUEST_ID.encode(), given.encode()),
-        (b"x-content-type-options", b"nosniff"),
-        *((name.encode(), value.encode("latin-1", "replace")) for name, value in headers.items()),
-    ]
-    if length is not None:
-        lines.append((b"content-length", str(length).encode()))
-    await send({"type": "http.response.start", "status": status, "headers": lines})
-
-
-def _refuse_other_sites(headers: Headers) -> None:
-    """A page of another site must not use the server through its visitor's browser."""
-    origin = headers.get("origin")
-    if origin is not None and origin.partition("://")[2] != headers.get("host"):
-        raise ForbiddenError(f"origin: calls from pages of {origin[:200]} are not taken")
+def _address(scope: Scope) -> str:
+    client: tuple[str, int] | None = scope["client"]
+    return client[0] if client else ""
 
 
 def _seconds(text: str | None) -> float | None:
-    try:
-        seconds = float(text) if text else None
-    except ValueError:
+    """How long the caller waits; None is for ever."""
+    if text is None:
         return None
-    return seconds if seconds is not None and seconds > 0 else None
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise ConfigError([FieldViolation(_TIMEOUT, f"expected seconds, more than 0, got {text[:100]!r}")])
+    return seconds
 
 
 def _pattern(path: str) -> re.Pattern[str]:

@@ -5,42 +5,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 from google.protobuf import json_format
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
+from inference_server.gateway import strict_json
 from inference_server.gateway.scalars import WrongValueError, of_text, scalar, shown
 from inference_server.wire import MAX_VIOLATIONS
-from ser.errors import ConfigError, FieldViolation, LimitError
+from ser.errors import ConfigError, FieldViolation
 
 MessageT = TypeVar("MessageT", bound=Message)
-MAX_VALUES = 10_000
-"""Most values of a body of JSON; a call of 64 clips has 500."""
-_MAX_DEPTH = 32
-
-
-def num_values(body: bytes) -> int:
-    """At most how many values JSON holds, but for its strings' commas and brackets; base64 has none of them."""
-    return sum(body.count(mark) for mark in b",[{:")
-
-
-def parse_json(body: bytes) -> Any:
-    """JSON as the standard has it: no NaN, no infinity; of some thousand values.
-
-    Raises:
-        ConfigError: If it is something else.
-        LimitError: If there are more.
-    """
-    if num_values(body) > MAX_VALUES:
-        raise LimitError(f"expected JSON of at most {MAX_VALUES} values, more came")
-    try:
-        return json.loads(body, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
-        raise ConfigError([FieldViolation("", f"expected a body of JSON: {error}")]) from None
 
 
 def to_message(value: Any, message: MessageT) -> MessageT:
@@ -57,7 +34,7 @@ def to_message(value: Any, message: MessageT) -> MessageT:
         ConfigError: If it does not fit; a violation for each field.
     """
     filler = _Filler()
-    filler.fill(value, message, "", 0)
+    filler.fill(value, message, "")
     if filler.violations:
         raise ConfigError(filler.violations[:MAX_VIOLATIONS])
     return message
@@ -83,6 +60,9 @@ def from_text(pairs: Iterable[tuple[str, str | bytes]], descriptor: Any) -> dict
             except WrongValueError as error:
                 violations.append(FieldViolation(name, str(error)))
                 continue
+            except ConfigError as error:
+                violations.extend(error.violations)
+                continue
             if field.is_repeated and not _is_map(field):
                 fields.setdefault(name, []).append(read)
             else:
@@ -90,10 +70,6 @@ def from_text(pairs: Iterable[tuple[str, str | bytes]], descriptor: Any) -> dict
     if violations:
         raise ConfigError(violations[:MAX_VIOLATIONS])
     return fields
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
 
 
 def _is_map(field: Any) -> bool:
@@ -107,22 +83,15 @@ def _unknown(path: str, descriptor: Any) -> FieldViolation:
 
 def _of_part(value: str | bytes, field: Any) -> Any:
     if isinstance(value, str):
-        return of_text(value, field)
+        return strict_json.parse(value, at=field.name) if field.message_type is not None else of_text(value, field)
     if field.type == FieldDescriptor.TYPE_BYTES:
         return value
     if field.message_type is not None and "audio" in field.message_type.fields_by_name:
         return {"audio": value}  # a file for a message that is little else than a recording
     try:
-        return of_text(value.decode(), field)
+        return _of_part(value.decode(), field)
     except UnicodeDecodeError:
         raise WrongValueError("expected text in UTF-8, got a file") from None
-
-
-def _is_deeper(value: Any, depth: int) -> bool:
-    if not isinstance(value, Mapping | list):
-        return False
-    items = value.values() if isinstance(value, Mapping) else value
-    return depth == 0 or any(_is_deeper(item, depth - 1) for item in items)
 
 
 class _Filler:
@@ -131,43 +100,45 @@ class _Filler:
     def __init__(self) -> None:
         self.violations: list[FieldViolation] = []
 
-    def fill(self, value: Any, message: Message, path: str, depth: int) -> None:
+    def fill(self, value: Any, message: Message, path: str) -> None:
         if not isinstance(value, Mapping):
             self._wrong(path, f"expected an object, got {shown(value)}")
             return
         descriptor: Any = message.DESCRIPTOR
         fields = descriptor.fields_by_name
         chosen: dict[str, str] = {}
+        seen: set[str] = set()
         for name, content in value.items():
             at = f"{path}.{name}" if path else str(name)
             field = fields.get(name) or descriptor.fields_by_camelcase_name.get(name)
             if field is None:
                 self.violations.append(_unknown(at, descriptor))
-            elif depth > _MAX_DEPTH:
-                self._wrong(at, f"expected at most {_MAX_DEPTH} objects in each other")
+            elif field.name in seen:
+                self._wrong(at, f"expected once, came as {field.name} and as {field.camelcase_name}")
             elif content is not None:
+                seen.add(field.name)
                 group = field.containing_oneof
                 if group is not None and chosen.setdefault(group.name, name) != name:
                     self._wrong(at, f"expected instead of {chosen[group.name]}, not beside it")
                 else:
-                    self._set(content, field, message, at, depth + 1)
+                    self._set(content, field, message, at)
 
-    def _set(self, value: Any, field: Any, message: Message, path: str, depth: int) -> None:
+    def _set(self, value: Any, field: Any, message: Message, path: str) -> None:
         if _is_map(field):
-            self._set_map(value, field, getattr(message, field.name), path, depth)
+            self._set_map(value, field, getattr(message, field.name), path)
         elif field.is_repeated:
-            self._set_list(value, field, getattr(message, field.name), path, depth)
+            self._set_list(value, field, getattr(message, field.name), path)
         elif field.message_type is not None:
             target = getattr(message, field.name)
             target.SetInParent()
-            self._fill_any(value, target, path, depth)
+            self._fill_any(value, target, path)
         else:
             try:
                 setattr(message, field.name, scalar(value, field))
             except WrongValueError as error:
                 self._wrong(path, str(error))
 
-    def _set_map(self, value: Any, field: Any, target: Any, path: str, depth: int) -> None:
+    def _set_map(self, value: Any, field: Any, target: Any, path: str) -> None:
         if not isinstance(value, Mapping):
             self._wrong(path, f"expected an object, got {shown(value)}")
             return
@@ -177,35 +148,33 @@ class _Filler:
             try:
                 name = scalar(key, of_key)
                 if of_value.message_type is not None:
-                    self._fill_any(item, target[name], at, depth)
+                    self._fill_any(item, target[name], at)
                 else:
                     target[name] = scalar(item, of_value)
             except WrongValueError as error:
                 self._wrong(at, str(error))
 
-    def _set_list(self, value: Any, field: Any, target: Any, path: str, depth: int) -> None:
+    def _set_list(self, value: Any, field: Any, target: Any, path: str) -> None:
         if not isinstance(value, list):
             self._wrong(path, f"expected an array, got {shown(value)}")
             return
         for number, item in enumerate(value):
             at = f"{path}[{number}]"
             if field.message_type is not None:
-                self._fill_any(item, target.add(), at, depth)
+                self._fill_any(item, target.add(), at)
                 continue
             try:
                 target.append(scalar(item, field))
             except WrongValueError as error:
                 self._wrong(at, str(error))
 
-    def _fill_any(self, value: Any, message: Message, path: str, depth: int) -> None:
+    def _fill_any(self, value: Any, message: Message, path: str) -> None:
         """A message of ours field by field; one of Protobuf's own, as Struct, by its own rules."""
         descriptor: Any = message.DESCRIPTOR
         if descriptor.file.package != "google.protobuf":
-            self.fill(value, message, path, depth)
+            self.fill(value, message, path)
         elif descriptor.name == "Struct" and not isinstance(value, Mapping):
             self._wrong(path, f"expected an object, got {shown(value)}")
-        elif _is_deeper(value, _MAX_DEPTH):
-            self._wrong(path, f"expected at most {_MAX_DEPTH} objects and arrays in each other")
         else:
             try:
                 json_format.ParseDict(value, message)

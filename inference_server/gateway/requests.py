@@ -12,9 +12,12 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from starlette.datastructures import Headers
 
+from inference_server import checks
 from inference_server.calls import Call
+from inference_server.failures import GoneError
+from inference_server.gateway import strict_json
 from inference_server.gateway.forms import MAX_PARTS, parse_form
-from inference_server.gateway.json_messages import from_text, num_values, parse_json, to_message
+from inference_server.gateway.json_messages import from_text, to_message
 from inference_server.gateway.routes import Route
 from inference_server.settings import Settings
 from ser.errors import Code, ConfigError, FieldViolation, LimitError, SerError
@@ -24,12 +27,6 @@ Receive = Any
 _LARGE_BYTES = 256 << 10
 _MANY_VALUES = 500
 """Bodies that are larger, or of more values, are read in a thread."""
-
-
-class GoneError(SerError):
-    """The caller closed the connection before the request was whole."""
-
-    code = Code.CANCELLED
 
 
 class ContentTypeError(SerError):
@@ -65,7 +62,7 @@ async def read_request(
             return await call.threads.compute(lambda: _with_body(fields, body, kind, headers, descriptor), call)
         if body:
             return _with_body(fields, body, kind, headers, descriptor)
-    return to_message(fields, GetMessageClass(descriptor)())
+    return _message(fields, descriptor)
 
 
 def files_of(descriptor: Any) -> list[Any]:
@@ -115,12 +112,18 @@ def _with_body(fields: dict[str, Any], body: bytes, kind: str, headers: Headers,
     if not isinstance(content, Mapping):
         raise ConfigError([FieldViolation("", "expected a body that is a JSON object")])
     _merge(fields, content)
-    return to_message(fields, GetMessageClass(descriptor)())
+    return _message(fields, descriptor)
+
+
+def _message(fields: dict[str, Any], descriptor: Any) -> Message:
+    message = to_message(fields, GetMessageClass(descriptor)())
+    checks.check(message)
+    return message
 
 
 def _is_cheap(body: bytes, kind: str) -> bool:
     """Whether it takes no time that others would notice to read."""
-    return len(body) <= _LARGE_BYTES and (_is_recording(kind) or num_values(body) <= _MANY_VALUES)
+    return len(body) <= _LARGE_BYTES and (_is_recording(kind) or strict_json.num_values(body) <= _MANY_VALUES)
 
 
 def _is_recording(kind: str) -> bool:
@@ -129,11 +132,11 @@ def _is_recording(kind: str) -> bool:
 
 def _of_body(body: bytes, kind: str, headers: Headers, descriptor: Any) -> Any:
     if kind == "application/json" or kind.endswith("+json"):
-        return parse_json(body)
+        return strict_json.parse(body)
     if kind == "application/x-www-form-urlencoded":
         # What curl -d calls everything, JSON too.
         if body.lstrip()[:1] in (b"{", b"["):
-            return parse_json(body)
+            return strict_json.parse(body)
         with _as_field_errors():
             text = body.decode("ascii")
             pairs = urllib.parse.parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=MAX_PARTS)

@@ -41,7 +41,7 @@ def scalar(value: Any, field: Any) -> Any:
 
 
 def of_text(value: str, field: Any) -> Any:
-    """Text as the decoded JSON that it stands for in that field.
+    """Text as the decoded JSON that it stands for in a field that is no message.
 
     Raises:
         WrongValueError: If it stands for none.
@@ -55,11 +55,6 @@ def of_text(value: str, field: Any) -> Any:
             return int(value) if value.isascii() and value.lstrip("+-").isdigit() else float(value)
         except ValueError:
             raise WrongValueError(f"expected a number, got {shown(value)}") from None
-    if field.message_type is not None:
-        try:
-            return json.loads(value)
-        except (ValueError, RecursionError) as error:
-            raise WrongValueError(f"expected JSON: {error}") from None
     return value
 
 
@@ -74,7 +69,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _integer(value: Any, low: int, high: int) -> int:
-    if not _is_number(value) or not math.isfinite(value) or int(value) != value or not low <= value <= high:
+    if not _is_number(value) or not low <= value <= high or int(value) != value:
         raise WrongValueError(f"expected a whole number from {low} to {high}, got {shown(value)}")
     return int(value)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from functools import partial
@@ -12,8 +13,9 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from inference_server.calls import Call
-from inference_server.failures import to_status
-from inference_server.gateway.json_messages import parse_json, to_message
+from inference_server.failures import GoneError, to_status
+from inference_server.gateway import strict_json
+from inference_server.gateway.json_messages import to_message
 from inference_server.gateway.json_text import to_json_text
 from inference_server.gateway.requests import only_bytes_field
 from inference_server.gateway.routes import Route
@@ -22,6 +24,7 @@ from ser.errors import SerError
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 _NORMAL, _REFUSED = 1000, 1008
+_REASON_BYTES = 123
 _FEW_CHARACTERS = 16 << 10
 """Longer messages are read in a thread."""
 
@@ -40,21 +43,35 @@ async def serve_socket(
     `{"error": google.rpc.Status}`, then the close.
     """
     await receive()  # websocket.connect
-    await send({"type": "websocket.accept", "headers": [(b"x-request-id", given.encode())]})
     gone = asyncio.Event()
+
+    async def tell(event: dict[str, Any]) -> None:
+        try:
+            await send(event)
+        except OSError:  # as uvicorn says that nobody is there
+            raise GoneError("the caller hung up") from None
+
     try:
+        await tell({"type": "websocket.accept", "headers": [(b"x-request-id", given.encode())]})
         async with entered as call:
             async for answer in method(_requests(route, receive, gone, call), call):
                 if gone.is_set():
-                    return
-                await send({"type": "websocket.send", "text": to_json_text(answer)})
-    except SerError as error:
-        if not gone.is_set():
-            await send({"type": "websocket.send", "text": f'{{"error": {to_json_text(to_status(error, given))}}}'})
-            await send({"type": "websocket.close", "code": _REFUSED, "reason": str(error)[:40]})
+                    break
+                await tell({"type": "websocket.send", "text": to_json_text(answer)})
+            if gone.is_set():
+                raise GoneError("the caller hung up")
+        await tell({"type": "websocket.close", "code": _NORMAL})
+    except GoneError:
         return
-    if not gone.is_set():
-        await send({"type": "websocket.close", "code": _NORMAL})
+    except SerError as error:
+        with contextlib.suppress(GoneError):
+            await tell({"type": "websocket.send", "text": f'{{"error": {to_json_text(to_status(error, given))}}}'})
+            await tell({"type": "websocket.close", "code": _REFUSED, "reason": _reason(error)})
+
+
+def _reason(error: SerError) -> str:
+    """An error's beginning, as long as the protocol lets a reason be."""
+    return str(error).encode()[:_REASON_BYTES].decode(errors="ignore")
 
 
 async def _requests(route: Route, receive: Receive, gone: asyncio.Event, call: Call) -> AsyncIterator[Message]:
@@ -63,7 +80,7 @@ async def _requests(route: Route, receive: Receive, gone: asyncio.Event, call: C
     field = only_bytes_field(descriptor)
 
     def of_json(text: str) -> Message:
-        return to_message(parse_json(text.encode()), make())
+        return to_message(strict_json.parse(text), make())
 
     while True:
         event = await receive()

@@ -7,7 +7,6 @@ the queue; when it dies without a word, `inference_server.jobs.runner` does.
 from __future__ import annotations
 
 import json
-import logging
 import signal
 import sys
 import tempfile
@@ -16,6 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from inference_server import logs
 from inference_server.backoff import Backoff
 from inference_server.jobs.errors import QueueError
 from inference_server.jobs.store import JobStore, error_record
@@ -39,7 +39,12 @@ def main() -> None:
     # As an exception, so that what is half written is removed on the way out.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(_TERMINATED))
     be_polite()
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    logs.configure(**order["log"])
+    with logs.native_lines():
+        _run(order)
+
+
+def _run(order: Mapping[str, Any]) -> None:
     outbox, job_id = Outbox(Path(order["jobs"])), order["job_id"]
     access = Access(
         frozenset(order["access"]["schemes"]), order["access"]["private"], frozenset(order["access"]["hosts"])

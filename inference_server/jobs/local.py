@@ -40,6 +40,7 @@ class LocalBackend:
             "job_id": job.job_id,
             "jobs": str(settings.jobs_path.resolve()),
             "request": job.request,
+            "log": {"level": settings.log_level, "style": settings.log_format},
             "limits": asdict(settings.limits),
             "access": {"schemes": sorted(access.schemes), "private": access.private, "hosts": sorted(access.hosts)},
         }

@@ -35,7 +35,7 @@ def over_http(server: Server, path: str, body: dict[str, Any]) -> tuple[int, dic
 
 
 PREDICT = [
-    ({}, 400, "audio"),
+    ({"model_id": "m"}, 400, "audio"),
     ({"sample_name": "x"}, 400, "model_id"),
     ({"model_id": "m", "sample_name": "x", "audio": "AAAA"}, 400, "audio"),
     ({"model_id": "../secrets", "sample_name": "x"}, 400, "model_id"),

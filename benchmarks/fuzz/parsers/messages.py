@@ -21,7 +21,8 @@ from benchmarks.fuzz.parsers import requests
 from benchmarks.fuzz.trees import SCALARS, mutate_tree, to_text
 from inference_server import convert, grpc_server
 from inference_server.gateway import requests as gateway
-from inference_server.gateway.json_messages import from_text, parse_json, to_message
+from inference_server.gateway import strict_json
+from inference_server.gateway.json_messages import from_text, to_message
 from ser.config import parse
 from ser.request import TrainRequest
 
@@ -38,7 +39,7 @@ def json_body(_: Surroundings) -> Parser:
         return mutate_tree(rng, tree, names) if rng.random() < 0.8 else mutate(rng, [to_text(tree).encode()])
 
     def read(data: bytes, descriptor: Any) -> Message:
-        return to_message(parse_json(data), GetMessageClass(descriptor)())
+        return to_message(strict_json.parse(data), GetMessageClass(descriptor)())
 
     return _of_each_type(content, read)
 

@@ -54,6 +54,7 @@ def tokens(around: Surroundings) -> Parser:
     """A header held against a file of tokens: only the token in it passes."""
     from inference_server.calls import Calls
     from inference_server.settings import Settings
+    from inference_server.tokens import Right
 
     path = around.scratch / "tokens"
     path.write_text("# a comment\nsecret\n\nothersecret\n", encoding="utf-8")
@@ -66,7 +67,7 @@ def tokens(around: Surroundings) -> Parser:
 
     def take(data: bytes) -> None:
         header = data.decode("latin-1")
-        calls.authorise(header)
+        calls.authorise(header, Right.MANAGE, address="")
         given = header.partition(" ")[2].strip()
         expect(given in ("secret", "othersecret"), f"one of the tokens, {given!r} passed")
 
