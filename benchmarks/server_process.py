@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import io
 import json
@@ -10,6 +11,7 @@ import re
 import subprocess
 import sys
 import wave
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -22,23 +24,37 @@ from ser.audio import SAMPLE_RATE_HZ
 class ServerProcess:
     """A running `ser-server` on free ports of loopback; its log goes to a file."""
 
-    def __init__(self, folder: Path, *, workers: int, **settings: object) -> None:
+    def __init__(
+        self, folder: Path, *, workers: int, environment: Mapping[str, str] | None = None, **settings: object
+    ) -> None:
+        """Starts it, in a session of its own, and waits until it takes calls.
+
+        Args:
+            folder: Where its data, models and log are; the log goes on where an earlier server's ended.
+            workers: How many.
+            environment: What to set besides its settings.
+            settings: Of `inference_server.settings`, without the prefix.
+
+        Raises:
+            RuntimeError: If it does not come up; the message is its log.
+        """
         own: dict[str, object] = {
             "http_port": 0,
             "grpc_port": 0,
             "data_root": folder / "data",
             "model_root": folder / "models",
         }
-        environment = {
+        variables = {
             f"SER_{name.upper()}": str(value) for name, value in {**own, "workers": workers, **settings}.items()
         }
-        self._log = (folder / "server.log").open("w")
+        self._log = (folder / "server.log").open("a")
         self.process = subprocess.Popen(
             [sys.executable, "-m", "inference_server"],
-            env={**os.environ, **environment},
+            env={**os.environ, **(environment or {}), **variables},
             stdout=subprocess.PIPE,
             stderr=self._log,
             text=True,
+            start_new_session=True,
         )
         assert self.process.stdout is not None  # noqa: S101 - asked for
         found = re.match(r"gRPC on \S+:(\d+), HTTP on http://\S+:(\d+) ", self.process.stdout.readline())
@@ -58,16 +74,29 @@ class ServerProcess:
 
     def worker_rss_bytes(self) -> list[int]:
         """Resident memory of each worker, in the order of their process ids."""
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        found = []
+        for pid in self.children("inference_server.worker"):
+            try:
+                status = Path(f"/proc/{pid}/status").read_text()
+                found.append(int(status.partition("VmRSS:")[2].split()[0]) * 1_024)
+            except (OSError, IndexError):  # ended meanwhile
+                continue
+        return found
+
+    def children(self, module: str) -> list[int]:
+        """The ids of its child processes that run a module, ascending."""
+        children: list[str] = []
+        for task in Path(f"/proc/{self.process.pid}/task").glob("*"):  # any of its threads may have started them
+            with contextlib.suppress(OSError):
+                children += (task / "children").read_text().split()
         found = []
         for pid in sorted(children, key=int):
             try:
                 command = Path(f"/proc/{pid}/cmdline").read_bytes()
-                status = Path(f"/proc/{pid}/status").read_text()
             except OSError:  # ended meanwhile
                 continue
-            if b"inference_server.worker" in command:
-                found.append(int(status.partition("VmRSS:")[2].split()[0]) * 1_024)
+            if module.encode() in command:
+                found.append(int(pid))
         return found
 
     def json(self, verb: str, path: str, body: Any) -> Any:

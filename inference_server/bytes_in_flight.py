@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator
+from types import TracebackType
 
 from inference_server.failures import DeadlineError, OverloadedError
 
@@ -53,15 +52,14 @@ class BytesInFlight:
         """What was taken."""
         self._left += number
 
-    @contextlib.asynccontextmanager
-    async def coming(self, arrival: Arrival) -> AsyncIterator[asyncio.Timeout]:
-        """While one comes."""
+    def begin(self, arrival: Arrival) -> asyncio.Timeout:
+        """One comes from now on, for so long at most."""
         self._coming[arrival] = None
-        try:
-            async with asyncio.timeout(self._most_seconds) as timeout:
-                yield timeout
-        finally:
-            del self._coming[arrival]
+        return asyncio.timeout(self._most_seconds)
+
+    def end(self, arrival: Arrival) -> None:
+        """One has come, or does not come any more."""
+        self._coming.pop(arrival, None)
 
     def full(self) -> OverloadedError:
         """Says that there is no room."""
@@ -91,19 +89,28 @@ class Arrival:
         self._flight.take(number, self)
         self._bytes += number
 
-    @contextlib.asynccontextmanager
-    async def coming(self) -> AsyncIterator[None]:
-        """While it comes.
+    async def __aenter__(self) -> None:
+        """While it comes. It ends with an error when it takes too long, or when others need its room."""
+        self._timeout = self._flight.begin(self)
+        await self._timeout.__aenter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """It has come.
 
         Raises:
-            SlowBodyError: If it takes too long.
+            SlowBodyError: If it took too long.
             OverloadedError: If others needed its room.
         """
-        try:
-            async with self._flight.coming(self) as self._timeout:
-                yield
-        except TimeoutError:
-            raise (self._flight.full() if self._gave_way else self._flight.slow()) from None
+        self._flight.end(self)
+        timeout = self._timeout
+        self._timeout = None
+        if timeout is not None:
+            try:
+                await timeout.__aexit__(kind, error, trace)
+            except TimeoutError:
+                raise (self._flight.full() if self._gave_way else self._flight.slow()) from None
 
     def give_way(self) -> None:
         """Lets go of what has come, and ends its coming."""

@@ -12,7 +12,6 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Self
 
 from inference_server import metrics
 from inference_server.bytes_in_flight import Arrival, BytesInFlight
@@ -29,6 +28,7 @@ from inference_server.threads import Threads
 from ser.errors import Code, SerError
 
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
+_MESSAGES_IN_FLIGHT = 8
 logger = logging.getLogger("ser.calls")
 
 
@@ -46,6 +46,8 @@ class Call:
     """Until when an answer is of use, as `time.monotonic`."""
     arrival: Arrival
     """Its request's bytes."""
+    threads: Threads
+    """Where it computes."""
     long: bool = False
     """Whether it stays open: a training, a stream."""
     ended: bool = False
@@ -56,11 +58,6 @@ class Call:
     """Sound that it has brought so far."""
     facts: dict[str, object] = field(default_factory=dict)
     """What else to log."""
-
-    @classmethod
-    def of_server(cls, rpc: str) -> Self:
-        """What the server does of its own accord, without a deadline."""
-        return cls(rpc, "", "", math.inf, BytesInFlight(0, 0).arrival())
 
     def check(self) -> None:
         """Ends work that nobody waits for.
@@ -80,7 +77,8 @@ class Calls:
         self._tokens = settings.tokens
         self._short = self._long = 0
         self.threads = Threads()
-        self.bytes = BytesInFlight(settings.max_bytes_in_flight, settings.max_body_seconds)
+        most_bytes = settings.max_bytes_in_flight or _MESSAGES_IN_FLIGHT * settings.max_message_bytes
+        self.bytes = BytesInFlight(most_bytes, settings.max_body_seconds)
         self.stopping = asyncio.Event()
         """Set when the server is to stop; calls that wait for something end then."""
 
@@ -128,9 +126,9 @@ class Calls:
         started = time.monotonic()
         limit = math.inf if long else self._settings.max_call_seconds
         deadline = started + min(limit, math.inf if seconds is None else seconds)
-        call = Call(rpc, protocol, request_id, deadline, self.bytes.arrival(), long)
+        call = Call(rpc, protocol, request_id, deadline, self.bytes.arrival(), self.threads, long)
         kind, code = "long" if long else "short", Code.INTERNAL.name
-        metrics.IN_FLIGHT.labels(kind).inc()
+        metrics.in_flight(kind).inc()
         try:
             if long and self.stopping.is_set():  # a short one that is on its way is still answered
                 raise StoppingError("the server is stopping; try again")
@@ -156,8 +154,12 @@ class Calls:
             call.ended = True
             call.arrival.forget()
             self._add(long, -call.admitted)
-            metrics.IN_FLIGHT.labels(kind).dec()
+            metrics.in_flight(kind).dec()
             self._tell(call, code, time.monotonic() - started)
+
+    def of_server(self, rpc: str) -> Call:
+        """What the server does of its own accord, without a deadline."""
+        return Call(rpc, "", "", math.inf, self.bytes.arrival(), self.threads)
 
     def admit(self, call: Call) -> None:
         """Counts a call that has come whole. One that is on its way holds no place: its bytes are what is counted.
@@ -183,8 +185,9 @@ class Calls:
 
     @staticmethod
     def _tell(call: Call, code: str, seconds: float) -> None:
-        metrics.CALLS.labels(call.rpc, call.protocol, code).inc()
-        metrics.SECONDS.labels(call.rpc, call.protocol).observe(seconds)
+        number, times = metrics.ended(call.rpc, call.protocol, code)
+        number.inc()
+        times.observe(seconds)
         level = logging.ERROR if code in ("INTERNAL", "DATA_LOSS") else logging.INFO
         if logger.isEnabledFor(level):
             extra = {

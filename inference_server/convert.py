@@ -3,43 +3,24 @@
 from __future__ import annotations
 
 import datetime
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from google.protobuf import json_format
-from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
-from google.protobuf.unknown_fields import UnknownFieldSet
 
 from inference_server.failures import STATUSES, JobFailedError
 from inference_server.jobs.store import Job
-from ser.bundle import TFLITE, Bundle, Manifest
+from ser.bundle import Bundle
 from ser.enrolment import KnownSpeaker
 from ser.errors import Code, FieldViolation
 from ser.features import About
+from ser.manifest import TFLITE, Manifest
 from ser.predictor import Piece, Prediction
 from ser.streaming import Window
 from ser_api.v1 import ser_pb2
-
-
-def unknown_fields(message: Message) -> list[FieldViolation]:
-    """The fields of a binary message that the API does not have, by number."""
-    name = message.DESCRIPTOR.name
-    found = [
-        FieldViolation(f"#{unknown.field_number}", f"unknown field; {name} has no field of this number")
-        for unknown in UnknownFieldSet(message)  # type: ignore[attr-defined]  # the stubs lack __iter__
-    ]
-    for field in message.DESCRIPTOR.fields:
-        if field.message_type is None or field.message_type.file.package != "ser.v1":
-            continue
-        if field.message_type.GetOptions().map_entry:
-            continue
-        value = getattr(message, field.name)
-        children = value if field.is_repeated else [value] if message.HasField(field.name) else []
-        for child in children:
-            found += [FieldViolation(f"{field.name}.{one.field}", one.description) for one in unknown_fields(child)]
-    return found
 
 
 def train_fields(request: ser_pb2.TrainRequest) -> dict[str, Any]:
@@ -118,12 +99,13 @@ def stream_response(window: Window, model: Bundle | None) -> ser_pb2.StreamPredi
 def identity(bundle: Bundle) -> ser_pb2.ModelIdentity:
     """Says which model answered."""
     manifest = bundle.manifest
-    return ser_pb2.ModelIdentity(
-        model_id=manifest.model_id,
-        model_type=manifest.model_type,
-        sha256=manifest.files[TFLITE],
-        created=_moment(manifest.created),
-    )
+    return _identity(manifest.model_id, manifest.model_type, manifest.files[TFLITE], manifest.created)
+
+
+@functools.lru_cache(maxsize=64)
+def _identity(model_id: str, model_type: str, sha256: str, created: str) -> ser_pb2.ModelIdentity:
+    """The same one each time: what it goes into copies it."""
+    return ser_pb2.ModelIdentity(model_id=model_id, model_type=model_type, sha256=sha256, created=_moment(created))
 
 
 def train_response(job: Job) -> ser_pb2.TrainResponse:

@@ -17,8 +17,9 @@ _DECODING_SECONDS = 2e-9
 """Of a sample of 16-bit PCM at the rate of the features, which is only converted and mixed down."""
 _FEW_CHANNELS = 2
 _LONGEST_PIECE_SECONDS = 10.0
-_ROUNDS = 3
+_ROUNDS = 5
 _PIECES = 4
+_MUCH = 5
 _FOLLOW = 0.1
 
 
@@ -32,14 +33,14 @@ class Cost:
         """Measures; takes some ten predictions, which also make ready what is made at the first."""
         self._piece_samples = predictor.bundle.frontend.piece_samples
         self._scale = 1.0
-        self._a_call, self._a_piece = 0.0, math.inf  # always in the thread: no need to know more
+        self._a_call, self._a_piece = 0.0, math.inf
         if self._piece_samples > _LONGEST_PIECE_SECONDS * SAMPLE_RATE_HZ:
-            return
-        one = _measured(predictor, self._piece_samples)
-        if one > LOOP_SECONDS:
-            return
-        self._a_piece = max(0.0, (_measured(predictor, _PIECES * self._piece_samples) - one) / (_PIECES - 1))
-        self._a_call = max(0.0, one - self._a_piece)
+            return  # always in the thread: no need to know more
+        self._a_piece = _measured(predictor, self._piece_samples)
+        if self._a_piece <= LOOP_SECONDS:
+            one, few = self._a_piece, _measured(predictor, _PIECES * self._piece_samples)
+            self._a_piece = max(0.0, (few - one) / (_PIECES - 1))
+            self._a_call = max(0.0, one - self._a_piece)
 
     def of(self, header: Header | None) -> float:
         """An estimate of what a recording takes; without end for one that is not cheap to decode.
@@ -70,6 +71,6 @@ def _measured(predictor: Predictor, samples: int) -> float:
         predictor.predict_samples(noise, about=About(), name="warm-up")
         if number:  # the first makes things ready
             least = min(least, time.thread_time() - started)
-        if least > LOOP_SECONDS and number:
+        if _MUCH * LOOP_SECONDS < least < math.inf:
             break
     return least

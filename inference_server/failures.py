@@ -9,7 +9,7 @@ import grpc
 from google.protobuf.duration_pb2 import Duration
 from google.rpc import error_details_pb2, status_pb2
 
-from ser.errors import Code, ConfigError, FieldViolation, SerError
+from ser.errors import Code, ConfigError, FieldViolation, SerError, StorageError
 
 STATUSES: Mapping[Code, tuple[grpc.StatusCode, int]] = MappingProxyType(
     {
@@ -101,7 +101,9 @@ def grpc_code(error: SerError) -> grpc.StatusCode:
 
 
 def http_status(error: SerError) -> int:
-    """The status of HTTP: too much at once is 429, too large is 413."""
+    """The status of HTTP: too much at once is 429, too large is 413, no room on the server's disk is 507."""
+    if isinstance(error, StorageError) and error.code is Code.RESOURCE_EXHAUSTED:
+        return 507
     return 429 if isinstance(error, OverloadedError) else STATUSES[error.code][1]
 
 

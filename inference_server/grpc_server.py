@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -15,9 +15,9 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from inference_server.calls import Call, Calls, request_id
-from inference_server.convert import unknown_fields
 from inference_server.failures import grpc_code, retry_after, to_status
 from inference_server.settings import Settings
+from inference_server.wire import check_message
 from ser.errors import ConfigError, FieldViolation, SerError
 from ser_api.v1 import ser_pb2
 
@@ -25,6 +25,7 @@ REQUEST_ID = "x-request-id"
 SERVICE: ServiceDescriptor = ser_pb2.DESCRIPTOR.services_by_name["SpeechEmotionRecognition"]
 LONG = frozenset({"Train"} | {rpc.name for rpc in SERVICE.methods if rpc.server_streaming})
 """RPCs that stay open until something has happened."""
+Metadata = Mapping[str, str | bytes]
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
@@ -75,22 +76,21 @@ def _handler(rpc: MethodDescriptor, method: Callable[..., Any], calls: Calls) ->
     """The handler of an RPC. Messages come as bytes, so that one that is cut short is the caller's error, not ours."""
     message_class = GetMessageClass(rpc.input_type)
 
-    def enter(context: Context) -> AbstractAsyncContextManager[Call]:
-        metadata = dict(context.invocation_metadata() or ())
+    def enter(metadata: Metadata, given: str, context: Context) -> AbstractAsyncContextManager[Call]:
         return calls.enter(
             rpc.name,
             "grpc",
-            request_id=request_id(_text(metadata.get(REQUEST_ID))),
+            request_id=given,
             authorization=_text(metadata.get("authorization")),
             seconds=context.time_remaining(),
             long=rpc.name in LONG,
         )
 
     async def unary(data: bytes, context: Context) -> bytes | None:
-        given = _given_id(context)
+        metadata = dict(context.invocation_metadata() or ())
+        given = request_id(_text(metadata.get(REQUEST_ID)))
         try:
-            async with enter(context) as call:
-                given = call.request_id
+            async with enter(metadata, given, context) as call:
                 context.set_trailing_metadata(((REQUEST_ID, given),))
                 call.arrival.add(len(data))
                 answer: Message = await method(_parse(data, message_class), call)
@@ -100,10 +100,10 @@ def _handler(rpc: MethodDescriptor, method: Callable[..., Any], calls: Calls) ->
             return None
 
     async def streaming(request: Any, context: Context) -> AsyncIterator[bytes]:
-        given = _given_id(context)
+        metadata = dict(context.invocation_metadata() or ())
+        given = request_id(_text(metadata.get(REQUEST_ID)))
         try:
-            async with enter(context) as call:
-                given = call.request_id
+            async with enter(metadata, given, context) as call:
                 await context.send_initial_metadata(((REQUEST_ID, given),))
                 if rpc.client_streaming:
                     parsed: Any = _each(request, message_class, call)
@@ -122,10 +122,6 @@ def _handler(rpc: MethodDescriptor, method: Callable[..., Any], calls: Calls) ->
     return grpc.unary_unary_rpc_method_handler(unary)
 
 
-def _given_id(context: Context) -> str:
-    return request_id(_text(dict(context.invocation_metadata() or ()).get(REQUEST_ID)))
-
-
 def _text(value: str | bytes | None) -> str | None:
     return value.decode("ascii", "replace") if isinstance(value, bytes) else value
 
@@ -138,14 +134,12 @@ async def _each(requests: AsyncIterator[bytes], message_class: type[Message], ca
 
 
 def _parse(data: bytes, message_class: type[Message]) -> Message:
+    check_message(data, message_class.DESCRIPTOR)
     try:
-        message = message_class.FromString(data)
+        return message_class.FromString(data)
     except DecodeError:
         name = message_class.DESCRIPTOR.name
         raise ConfigError([FieldViolation("", f"expected a {name}, got {len(data)} bytes that are none")]) from None
-    if violations := unknown_fields(message):
-        raise ConfigError(violations)
-    return message
 
 
 async def _abort(context: Context, error: SerError, given: str) -> None:

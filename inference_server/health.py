@@ -27,7 +27,7 @@ def main() -> None:
     try:
         connection.request("GET", "/readyz")
         answer = connection.getresponse()
-    except OSError as error:
+    except (OSError, http.client.HTTPException) as error:
         sys.exit(f"{host}:{settings.http_port}: {error}")
     sys.exit(0 if answer.status == http.client.OK else f"{host}:{settings.http_port}: {answer.status}")
 

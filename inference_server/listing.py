@@ -9,7 +9,7 @@ from inference_server import convert
 from inference_server.calls import Call
 from inference_server.failures import HeldUpError
 from inference_server.threads import FILE_THREADS, Threads
-from ser.errors import DamagedError, NotFoundError
+from ser.errors import DamagedError, NotFoundError, StorageError
 from ser.model_store import list_models, load_manifest
 from ser_api.v1 import ser_pb2
 
@@ -44,6 +44,6 @@ async def _summary(place: str, model_id: str, threads: Threads, call: Call) -> s
         return await threads.shared(("manifest", place, model_id), read, call, of, patience=MANIFEST_SECONDS)
     except NotFoundError:  # deleted meanwhile
         return None
-    except (DamagedError, HeldUpError) as error:
+    except (DamagedError, StorageError, HeldUpError) as error:
         logger.warning("model left out of the list: %s", error, extra={"model_id": model_id})
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 from collections.abc import Mapping
 
@@ -24,6 +25,20 @@ SECONDS = Histogram(
 IN_FLIGHT = Gauge("ser_calls_in_flight", "Calls under way.", ["kind"], multiprocess_mode="livesum")
 MODELS = Gauge("ser_models_loaded", "Models in memory, in all workers.", multiprocess_mode="livesum")
 AUDIO_SECONDS = Counter("ser_audio_seconds", "Seconds of sound that were predicted.")
+
+
+@functools.cache
+def in_flight(kind: str) -> Gauge:
+    """Calls under way, long or short."""
+    return IN_FLIGHT.labels(kind)
+
+
+@functools.cache
+def ended(rpc: str, protocol: str, code: str) -> tuple[Counter, Histogram]:
+    """Calls of a kind that have ended, and how long they took; there are some hundreds of kinds at most."""
+    return CALLS.labels(rpc, protocol, code), SECONDS.labels(rpc, protocol)
+
+
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 logger = logging.getLogger("ser.metrics")
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inference_server.cost import Cost
-from ser.bundle import FILES, MANIFEST
-from ser.errors import DamagedError, NotFoundError, SerError
+from ser.errors import DamagedError, NotFoundError, SerError, StorageError
+from ser.manifest import FILES, MANIFEST
 from ser.model_store import bundle_folder, find_bundle
 from ser.predictor import Predictor
 from ser.stores import is_address
@@ -77,7 +77,8 @@ class ModelStore:
         Raises:
             ConfigError: If `model_id` is not a name.
             NotFoundError: If there is no such model, or none any more; the message lists those there are.
-            DamagedError: If one of its files is missing or altered.
+            DamagedError: If one of its files is missing, altered, or no regular file.
+            StorageError: If the operating system does not let one be read.
             StoreError: If the object store cannot be reached.
         """
         for patience in range(_TRIES, -1, -1):
@@ -85,7 +86,7 @@ class ModelStore:
             before = _identity(folder)
             try:
                 return self._read(place, model_id, find_bundle(place, model_id))
-            except (DamagedError, OSError):
+            except (DamagedError, StorageError):
                 # Deleted or replaced while it was read? Then what was read is of two models, or of none.
                 if not patience or _identity(folder) == before:
                     raise
@@ -95,8 +96,10 @@ class ModelStore:
     def _read(self, place: str, model_id: str, folder: Path) -> ServedModel:
         try:
             signature = _signature(str(folder))
-        except FileNotFoundError as error:
-            raise DamagedError(f"{os.path.basename(error.filename)} of model {model_id} is missing") from None  # noqa: PTH119
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise DamagedError(f"{model_id}/{os.path.basename(error.filename)} is missing") from None  # noqa: PTH119
+        except OSError as error:
+            raise StorageError(model_id, error) from error
         predictor = Predictor(place, model_id, refresh_seconds=self._refresh_seconds)
         bundle = predictor.bundle
         bundle.frontend, bundle.standardiser, bundle.model, bundle.adaptation  # noqa: B018 - reads them

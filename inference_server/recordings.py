@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import reduce
 from operator import add
+from typing import Self
 
 from inference_server import convert, metrics
 from inference_server.calls import Call
@@ -17,9 +18,27 @@ from inference_server.settings import Settings
 from inference_server.threads import Threads
 from ser import audio
 from ser.errors import AudioError, ConfigError, FieldViolation, LimitError
+from ser.features import About
 from ser.predictor import Prediction, Predictor
 from ser.speakers import SpeakerStatistics, together
 from ser_api.v1 import ser_pb2
+
+
+@dataclass(frozen=True)
+class Sound:
+    """One recording of a call. Its bytes are taken out of the message once: each time is another copy."""
+
+    audio: bytes
+    field: str
+    """What it is called in errors."""
+    name: str
+    """What the caller calls it; empty if nothing."""
+    about: About
+
+    @classmethod
+    def of(cls, clip: ser_pb2.Clip, field: str) -> Self:
+        """What a message brings."""
+        return cls(clip.audio, field, clip.name, convert.about(clip))
 
 
 class Recordings:
@@ -28,6 +47,7 @@ class Recordings:
     def __init__(self, settings: Settings, threads: Threads) -> None:
         self._settings = settings
         self._threads = threads
+        self._alone = settings.max_audio_seconds <= settings.max_call_audio_seconds
 
     def check_number(self, clips: Sequence[object], field: str) -> None:
         """Refuses more recordings than one call may bring.
@@ -64,18 +84,12 @@ class Recordings:
         return await self._threads.compute(work, call) if clips else None
 
     async def predict(
-        self,
-        clips: Sequence[ser_pb2.Clip],
-        fields: Sequence[str],
-        model: ServedModel,
-        heard: SpeakerStatistics | None,
-        call: Call,
+        self, sounds: Sequence[Sound], model: ServedModel, heard: SpeakerStatistics | None, call: Call
     ) -> list[Prediction]:
         """The emotions of recordings, in the event loop if they are known to take no longer than it may be held up.
 
         Args:
-            clips: The recordings.
-            fields: What each is called in errors.
+            sounds: The recordings.
             model: The model.
             heard: What is known of who speaks in all of them, besides what the model knows.
             call: The call that they came by.
@@ -83,37 +97,37 @@ class Recordings:
         Raises:
             SerError: As of `listen`.
         """
-        known = await self._known(clips, model, call)
+        known = await self._known(sounds, model, call)
+        cost = sum(_cost(sound.audio, model.cost) for sound in sounds)
 
         def work() -> list[Prediction]:
-            self._check_sum([clip.audio for clip in clips], fields, call)
-            return [
-                self._one(clip, field, model.predictor, together(known.get(clip.speaker), heard), call)
-                for clip, field in zip(clips, fields, strict=True)
+            started = time.thread_time()
+            self._check_sum([sound.audio for sound in sounds], [sound.field for sound in sounds], call)
+            predictions = [
+                self._one(sound, model.predictor, together(known.get(sound.about.speaker), heard), call)
+                for sound in sounds
             ]
+            model.cost.learn(cost, time.thread_time() - started)
+            return predictions
 
-        # Lets calls that have come meanwhile be counted, and the first one be served first.
-        await asyncio.sleep(0)
-        cost = sum(_cost(clip.audio, model.cost) for clip in clips)
-        if cost > LOOP_SECONDS:
-            return await self._threads.compute(work, call)
-        started = time.thread_time()
-        predictions = work()
-        model.cost.learn(cost, time.thread_time() - started)
-        return predictions
+        return work() if cost <= LOOP_SECONDS else await self._threads.compute(work, call)
 
     async def _known(
-        self, clips: Sequence[ser_pb2.Clip], model: ServedModel, call: Call
-    ) -> dict[str, SpeakerStatistics | None]:
+        self, sounds: Sequence[Sound], model: ServedModel, call: Call
+    ) -> dict[str | None, SpeakerStatistics | None]:
         """What is known of the speakers: read here, so that whatever computes reads no file."""
         predictor = model.predictor
-        names = sorted({clip.speaker for clip in clips if clip.speaker}) if predictor.bundle.adapts else []
+        if not predictor.bundle.adapts:
+            return {}
+        names = {sound.about.speaker for sound in sounds if sound.about.speaker}
         if not names:
             return {}
         return await self._threads.files(lambda: {name: predictor.known(name) for name in names}, call, model.words)
 
     def _check_sum(self, clips: Sequence[bytes], fields: Sequence[str], call: Call) -> None:
         """Refuses more sound than a call may bring, by what the headers say, before any is decoded."""
+        if len(clips) == 1 and not call.audio_seconds and self._alone:
+            return  # decoding looks at its header anyway
         claimed = call.audio_seconds
         for clip, field in zip(clips, fields, strict=True):
             call.check()
@@ -135,13 +149,10 @@ class Recordings:
         self._check_seconds(call.audio_seconds)
         return recording.samples
 
-    def _one(
-        self, clip: ser_pb2.Clip, field: str, predictor: Predictor, speaker: SpeakerStatistics | None, call: Call
-    ) -> Prediction:
-        samples = self._decode(clip.audio, field, call)
-        prediction = predictor.predict_samples(
-            samples, about=convert.about(clip), name=clip.name or field, speaker=speaker, check=call.check
-        )
+    def _one(self, sound: Sound, predictor: Predictor, speaker: SpeakerStatistics | None, call: Call) -> Prediction:
+        samples = self._decode(sound.audio, sound.field, call)
+        name = sound.name or sound.field
+        prediction = predictor.predict_samples(samples, about=sound.about, name=name, speaker=speaker, check=call.check)
         metrics.AUDIO_SECONDS.inc(len(samples) / audio.SAMPLE_RATE_HZ)
         return prediction
 

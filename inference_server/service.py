@@ -22,15 +22,15 @@ from inference_server.jobs.store import Job, State
 from inference_server.listing import summaries
 from inference_server.models import ServedModel
 from inference_server.paths import resolve_inside
-from inference_server.recordings import Recordings
+from inference_server.recordings import Recordings, Sound
 from inference_server.settings import Settings
 from ser.audio import SAMPLE_RATE_HZ
 from ser.bundle import Bundle
 from ser.config import parse
 from ser.corpus_set import is_corpora_file
 from ser.enrolment import check_speaker
-from ser.errors import ConfigError, DamagedError, FieldViolation, NotFoundError, SerError
-from ser.model_store import delete_bundle, find_bundle
+from ser.errors import ConfigError, DamagedError, FieldViolation, SerError
+from ser.model_store import delete_bundle, load_report
 from ser.predictor import Prediction
 from ser.request import TrainRequest
 from ser.sources import open_source
@@ -119,7 +119,8 @@ class SpeechEmotionRecognition:
 
     async def Predict(self, request: ser_pb2.PredictRequest, call: Call) -> ser_pb2.PredictResponse:  # noqa: N802
         """See the proto."""
-        _check_one_of(request)
+        audio = request.audio  # a copy each time
+        _check_one_of(request, audio)
         threshold = _threshold(request)
         model = await self._model(request, call)
         call.facts["model_id"] = request.model_id
@@ -128,11 +129,12 @@ class SpeechEmotionRecognition:
             return convert.predict_response(await self._of_sample(request, threshold, call), bundle)
         self._recordings.check_number(request.clips, "clips")
         heard = await self._recordings.listen(request.enrollment_clips, "enrollment_clips", model, call)
-        if request.audio:
-            prediction = (await self._recordings.predict([_clip_of(request)], ["audio"], model, heard, call))[0]
+        if audio:
+            sound = Sound(audio, "audio", request.sample_name, convert.about(request))
+            prediction = (await self._recordings.predict([sound], model, heard, call))[0]
             return convert.predict_response(prediction.or_uncertain(threshold), bundle)
-        fields = [f"clips[{number}].audio" for number in range(len(request.clips))]
-        predictions = await self._recordings.predict(list(request.clips), fields, model, heard, call)
+        sounds = [Sound.of(clip, f"clips[{number}].audio") for number, clip in enumerate(request.clips)]
+        predictions = await self._recordings.predict(sounds, model, heard, call)
         return convert.predict_response_of_clips([one.or_uncertain(threshold) for one in predictions], bundle)
 
     async def StreamPredict(  # noqa: N802
@@ -219,14 +221,7 @@ class SpeechEmotionRecognition:
     async def GetReport(self, request: ser_pb2.GetReportRequest, call: Call) -> httpbody_pb2.HttpBody:  # noqa: N802
         """See the proto."""
         place, model_id = self._model_place(request.model_save_path), _given(request.model_id, "model_id")
-
-        def read() -> bytes:
-            try:
-                return (find_bundle(place, model_id) / "report" / "report.html").read_bytes()
-            except (FileNotFoundError, IsADirectoryError):
-                raise NotFoundError(f"model_id: model {model_id} was not evaluated, it has no report") from None
-
-        page = await self._threads.files(read, call, f"the report of model {model_id}")
+        page = await self._threads.files(lambda: load_report(place, model_id), call, f"the report of model {model_id}")
         return httpbody_pb2.HttpBody(content_type="text/html; charset=utf-8", data=page)
 
     async def refresh(self) -> None:
@@ -234,7 +229,7 @@ class SpeechEmotionRecognition:
         while is_address(self._model_root):
             await asyncio.sleep(self._settings.refresh_seconds)
             with contextlib.suppress(HeldUpError):  # next time
-                await self._threads.files(self._models.refresh, Call.of_server("refresh"), "the object store")
+                await self._threads.files(self._models.refresh, self._calls.of_server("refresh"), "the object store")
 
     def close(self) -> None:
         """Ends the threads."""
@@ -340,14 +335,9 @@ class SpeechEmotionRecognition:
         return resolve_inside(self._model_root, path, field="model_save_path") if path else self._model_root
 
 
-def _clip_of(request: ser_pb2.PredictRequest) -> ser_pb2.Clip:
-    return ser_pb2.Clip(
-        audio=request.audio, name=request.sample_name, speaker=request.speaker, gender=request.gender, text=request.text
-    )
-
-
-def _check_one_of(request: ser_pb2.PredictRequest) -> None:
-    given = [name for name in ("sample_name", "audio", "clips") if getattr(request, name)]
+def _check_one_of(request: ser_pb2.PredictRequest, audio: bytes) -> None:
+    values = {"sample_name": request.sample_name, "audio": audio, "clips": request.clips}
+    given = [name for name, value in values.items() if value]
     if len(given) != 1:
         came = " and ".join(given) or "none of them"
         raise _wrong(given[1] if given else "audio", f"expected one of sample_name, audio and clips, got {came}")

@@ -85,8 +85,9 @@ class Settings(BaseSettings):
     """Longest recording."""
     max_call_audio_seconds: Annotated[float, Field(gt=0)] = 2 * MAX_SECONDS
     """Most sound in one call, its recordings together."""
-    max_bytes_in_flight: Annotated[int, Field(ge=1_024)] = 256 * MEGABYTE
-    """Most bytes of messages and bodies that are there at once, come whole or not, a worker."""
+    max_bytes_in_flight: Annotated[int, Field(ge=1_024)] | None = None
+    """Most bytes of messages and bodies that are there at once, come whole or not, a worker; by default those of eight
+    largest ones."""
     max_clips: Annotated[int, Field(ge=1)] = 64
     """Most recordings in one call."""
     max_calls: Annotated[int, Field(ge=1)] = 64
@@ -148,7 +149,7 @@ class Settings(BaseSettings):
 
     @pydantic.model_validator(mode="after")
     def _safe(self) -> Self:
-        if self.max_bytes_in_flight < self.max_message_bytes:
+        if self.max_bytes_in_flight is not None and self.max_bytes_in_flight < self.max_message_bytes:
             raise ValueError("max_bytes_in_flight: expected at least max_message_bytes, for one message")
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ValueError("tls_cert and tls_key: expected both or neither")

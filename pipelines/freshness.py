@@ -12,7 +12,7 @@ from pathlib import Path
 import components
 import ser
 from ser.corpus_set import sources_of
-from ser.files import fingerprint
+from ser.strict_json import fingerprint
 
 
 def state(remote_url: str) -> str:

@@ -16,9 +16,9 @@ from typing import Any
 
 from pipelines.freshness import state
 from pipelines.run_log import recording
-from ser.bundle import REPORT
 from ser.corpus_set import local_paths
 from ser.errors import TrainingError
+from ser.manifest import REPORT
 from ser.request import CrossValidationRequest, TrainRequest
 from ser.stores import is_address
 

@@ -126,10 +126,10 @@ def decode(
         samples = _read_pcm16(data, header)
     else:
         header, samples = _decode(data, name, max_seconds, max_samples, check)
+        if not np.isfinite(samples).all():
+            raise AudioError(f"{name}: expected finite samples, got NaN or infinity among them")
     if samples.size == 0:
         raise AudioError(f"{name}: expected a recording, got one without any samples")
-    if not np.isfinite(samples).all():
-        raise AudioError(f"{name}: expected finite samples, got NaN or infinity among them")
     if not samples.any():
         raise AudioError(f"{name}: expected speech, got silence (every sample is zero)")
     return Recording(_resample(samples, header.rate_hz), header.rate_hz, header.channels)

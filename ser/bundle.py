@@ -13,156 +13,104 @@ No file can run code when it is loaded. Reading a bundle imports neither TensorF
 
 from __future__ import annotations
 
+import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pydantic
 
+from ser.arrays import unpack_arrays
 from ser.errors import DamagedError
 from ser.feature_set import FeatureSet
-from ser.files import fingerprint, read_json, sha256, write_json
-from ser.frontend import FrontEnd, Standardiser, load_standardiser
+from ser.files import sha256
+from ser.frontend import FrontEnd, Standardiser, unpack_frontend
 from ser.litert import LiteRTModel
+from ser.manifest import FILES, FRONTEND, LARGEST_BYTES, MANIFEST, REPORT, SPEAKERS, TFLITE, VALIDATION, Manifest
 from ser.speakers import SpeakerAdaptation, SpeakerStatistics, known_speakers, with_profiles
+from ser.stored_file import StoredFolder
 
-MANIFEST = "manifest.json"
-KERAS = "model.keras"
-TFLITE = "model.tflite"
-FRONTEND = "frontend.npz"
-VALIDATION = "validation.npz"
-SPEAKERS = "speakers.npz"
-REPORT = "report"
-FILES = (KERAS, TFLITE, FRONTEND, VALIDATION)
-"""What a bundle must hold besides its manifest; the manifest may name `SPEAKERS` as well."""
-
-
-class Manifest(pydantic.BaseModel):
-    """What a bundle says of itself."""
-
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
-
-    format: Literal[2] = 2
-    model_id: str
-    model_type: str
-    hyperparameters: dict[str, Any]
-    """The model type's config, complete with defaults."""
-    random_state: int
-    classes: tuple[str, ...]
-    """The labels, in the order of the model's outputs."""
-    features: dict[str, Any]
-    """The feature part of the request."""
-    frontend: dict[str, Any]
-    """Settings of the front-end; its arrays are in frontend.npz."""
-    corpus: str
-    """Registered name of the corpus whose naming the files follow."""
-    source: str
-    """Where the corpus came from."""
-    corpus_sha256: str
-    """Identifies names, labels and audio of the corpus."""
-    training_samples: int
-    """Recordings learnt from."""
-    validation_samples: tuple[str, ...]
-    """Names of the recordings held out."""
-    metrics: dict[str, float]
-    """On the held-out recordings: accuracy, uar, macro_f1, and chance."""
-    history: dict[str, list[float]]
-    """A value an epoch: loss, accuracy, val_loss, val_accuracy."""
-    seconds: float
-    """Wall-clock time of the training."""
-    created: str
-    """When, ISO 8601 in UTC."""
-    versions: dict[str, str]
-    """Libraries that made it."""
-    files: dict[str, str]
-    """SHA-256 of each file of the bundle but the report's."""
-
-    @property
-    def adapts(self) -> bool:
-        """Whether the model adapts to speakers whose clips are known."""
-        return SPEAKERS in self.files
-
-    def save(self, folder: Path) -> None:
-        """Writes manifest.json, with a digest of its own content."""
-        content = self.model_dump(mode="json")
-        write_json(folder / MANIFEST, {**content, "digest": fingerprint(content)})
-
-    @classmethod
-    def load(cls, folder: Path) -> Manifest:
-        """Reads manifest.json.
-
-        Raises:
-            DamagedError: If it is missing, altered or of another format.
-        """
-        path = folder / MANIFEST
-        return cls.parse(read_json(path), str(path))
-
-    @classmethod
-    def parse(cls, content: Any, where: str) -> Manifest:
-        """Checks what manifest.json has.
-
-        Args:
-            content: The decoded JSON.
-            where: What to call it in an error.
-
-        Raises:
-            DamagedError: If it is altered or of another format.
-        """
-        digest = content.pop("digest", None) if isinstance(content, dict) else None
-        if digest is None or digest != fingerprint(content):
-            raise DamagedError(f"{where} was altered since it was written")
-        try:
-            return cls.model_validate(content)
-        except pydantic.ValidationError as error:
-            detail = error.errors()[0]
-            field = ".".join(map(str, detail["loc"]))
-            raise DamagedError(f"{where} is of another format: {field}: {detail['msg']}") from None
+_SLACK = 1e-3
+"""How far from 1 the sum of float32 probabilities may be."""
 
 
 class Bundle:
     """A whole model on disk. Files are checked when the bundle is opened, and read when they are needed.
 
+    What is read is held against the manifest again: what is used is what was hashed.
+
     Raises:
-        DamagedError: If a file is missing or altered; the message names it.
+        DamagedError: If a file is missing, altered, no regular file or behind a link; the message names it. As well
+            when a file is read that has its SHA-256, and is not what the others make of it.
+        StorageError: If the operating system does not let a file be read.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, name: str = "") -> None:
+        """Opens a bundle.
+
+        Args:
+            folder: The bundle's folder, no link.
+            name: What to call it in errors, by default its path.
+        """
         self.folder = folder
-        self.manifest = Manifest.load(folder)
-        for name in dict.fromkeys((*FILES, *self.manifest.files)):
-            path = folder / name
-            if not path.is_file():
-                raise DamagedError(f"{path} is missing: the model is not whole; train it again with force")
-            if sha256(path) != self.manifest.files.get(name):
-                raise DamagedError(f"{path} was altered: its SHA-256 is not the manifest's; train it again with force")
+        self._files = StoredFolder(folder, name or str(folder))
+        self.manifest = Manifest.load(self._files)
+        for file, expected in self.manifest.files.items():
+            if self._files.sha256(file, at_most=LARGEST_BYTES[file]) != expected:
+                raise self._altered(file)
 
     @property
     def report(self) -> Path:
         """Where the report lies, if the model was evaluated."""
         return self.folder / REPORT
 
-    @cached_property
+    @property
     def frontend(self) -> FrontEnd:
         """The front-end that the model was trained behind."""
-        return FrontEnd.load(self.folder / FRONTEND, self.manifest.frontend)
+        return self._front[0]
 
-    @cached_property
+    @property
     def standardiser(self) -> Standardiser:
         """Fitted on the training pieces."""
-        return load_standardiser(self.folder / FRONTEND)
+        return self._front[1]
+
+    @cached_property
+    def _front(self) -> tuple[FrontEnd, Standardiser]:
+        return unpack_frontend(self._read(FRONTEND), self.manifest.frontend, self._files.where(FRONTEND))
 
     @cached_property
     def model(self) -> LiteRTModel:
-        """The network, ready to run."""
-        return LiteRTModel((self.folder / TFLITE).read_bytes())
+        """The network, ready to run: it fits front-end and classes, and gives probabilities."""
+        where = self._files.where(TFLITE)
+        model = LiteRTModel(self._read(TFLITE), where)
+        width = self.frontend.num_features + (self.adaptation.num_columns if self.adaptation else 0)
+        if (model.num_features, model.num_classes) != (width, len(self.manifest.classes)):
+            raise DamagedError(
+                f"{where}: expected a network from {width} features to {len(self.manifest.classes)} classes, got one "
+                f"from {model.num_features} to {model.num_classes}"
+            )
+        row = np.zeros((1, self.frontend.num_features), dtype=np.float32)
+        check_probabilities(model(with_profiles(self.standardiser(row), self.adaptation, (None,))), where)
+        return model
 
     @cached_property
     def validation(self) -> FeatureSet:
         """Features and labels of the held-out recordings."""
-        return FeatureSet.load(self.folder / VALIDATION)
+        where = self._files.where(VALIDATION)
+        found = FeatureSet.unpack(self._read(VALIDATION), where)
+        names, labels = [sample.name for sample in found.samples], {sample.emotion for sample in found.samples}
+        if sorted(names) != sorted(self.manifest.validation_samples) or labels - set(self.manifest.classes):
+            raise DamagedError(
+                f"{where}: expected the validation samples that {MANIFEST} names, with labels of its classes"
+            )
+        if found.rows.shape[1] != self.frontend.num_features:
+            raise DamagedError(
+                f"{where}: expected rows of {self.frontend.num_features} features, got {found.rows.shape[1]}"
+            )
+        return found
 
     @property
     def adapts(self) -> bool:
@@ -172,7 +120,14 @@ class Bundle:
     @cached_property
     def adaptation(self) -> SpeakerAdaptation | None:
         """The training speakers, of a model that adapts; None of one that does not."""
-        return SpeakerAdaptation.load(self.folder / SPEAKERS) if self.adapts else None
+        if not self.adapts:
+            return None
+        where = self._files.where(SPEAKERS)
+        found = SpeakerAdaptation.from_arrays(unpack_arrays(self._read(SPEAKERS), where), where)
+        expected = sum(self.frontend.statistics_widths().values())
+        if len(found.mean) != expected:
+            raise DamagedError(f"{where}: expected statistics of {expected} numbers, got {len(found.mean)}")
+        return found
 
     def predict(
         self, rows: npt.NDArray[np.float32], speakers: Sequence[SpeakerStatistics | None] = (None,)
@@ -186,8 +141,16 @@ class Bundle:
 
         Returns:
             float32, shape (n_pieces, n_classes); each row sums to 1.
+
+        Raises:
+            DamagedError: If they are not finite.
         """
-        return self.model(with_profiles(self.standardiser(rows), self.adaptation, speakers))
+        probabilities = self.model(with_profiles(self.standardiser(rows), self.adaptation, speakers))
+        # A sum is finite where each number is; one pass, without an array between.
+        if not math.isfinite(probabilities.sum()):
+            where = self._files.where(TFLITE)
+            raise DamagedError(f"{where}: the network gives numbers that are not finite, for this recording at least")
+        return probabilities
 
     def predict_set(self, features: FeatureSet) -> npt.NDArray[np.float32]:
         """Class probabilities of the pieces of recordings; a speaker that the model was trained on it knows.
@@ -196,6 +159,31 @@ class Bundle:
             float32, shape (n_pieces, n_classes).
         """
         return self.predict(features.rows, known_speakers(self.adaptation, features.speakers))
+
+    def _read(self, name: str) -> bytes:
+        content = self._files.read(name, at_most=LARGEST_BYTES[name])
+        if hashlib.sha256(content).hexdigest() != self.manifest.files[name]:
+            raise self._altered(name)
+        return content
+
+    def _altered(self, name: str) -> DamagedError:
+        where = self._files.where(name)
+        return DamagedError(f"{where} was altered: its SHA-256 is not the manifest's; train it again with force")
+
+
+def check_probabilities(probabilities: npt.NDArray[np.floating[Any]], where: str) -> None:
+    """Holds what a network gave against what probabilities are.
+
+    Args:
+        probabilities: Shape (n, n_classes).
+        where: What to name in an error.
+
+    Raises:
+        DamagedError: If one is not finite or below 0, or a row does not sum to 1.
+    """
+    sums = probabilities.sum(axis=1)
+    if not (probabilities.min(initial=0) >= -_SLACK and np.abs(sums - 1).max(initial=0) <= _SLACK):  # NaN is neither
+        raise DamagedError(f"{where}: expected probabilities that are finite and sum to 1, the network gives others")
 
 
 def file_digests(folder: Path) -> Mapping[str, str]:

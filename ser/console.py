@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
-from ser.errors import Code, SerError
+from ser.errors import Code, SerError, StorageError
 from ser.progress import Progress, Reporter
 
 EXIT_STATUS: Mapping[Code, int] = MappingProxyType(
@@ -72,6 +72,8 @@ def errors_as_lines() -> Iterator[None]:
     """
     try:
         yield
+    except StorageError as error:
+        _exit(str(error), OS_ERROR_STATUS)
     except SerError as error:
         _exit(str(error), EXIT_STATUS[error.code])
     except OSError as error:

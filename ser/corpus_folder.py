@@ -18,16 +18,19 @@ from ser import audio
 from ser.corpora.base import CORPORA, UNKNOWN, Utterance, identify
 from ser.errors import CorpusError, DamagedError
 from ser.features import About
-from ser.files import fingerprint, read_json, write_json
+from ser.files import read_json, write_json
 from ser.parallel import ordered_map
 from ser.progress import Progress, Reporter
+from ser.stored_file import read_file
+from ser.strict_json import fingerprint
 
 AUDIO_FOLDER = "files"
 """The folder within a corpus folder that holds the archives' members."""
 MANIFEST = "corpus.json"
 """The manifest's name within a corpus folder."""
-MANIFEST_FORMAT = 2
+MANIFEST_FORMAT = 3
 """Version of the manifest; a corpus folder of another is made anew."""
+_LARGEST_CLIP_BYTES = 4 << 30
 
 
 @dataclass(frozen=True)
@@ -165,7 +168,8 @@ def prepare(folder: Path, source: str, report: Reporter, parts: Sequence[Part] =
         report(Progress("prepare", len(clips), len(paths), "clips"))
     ordered = tuple(sorted(clips, key=lambda clip: clip.name))
     manifest = Manifest(corpus=", ".join(dict.fromkeys(schemes)), source=source, clips=ordered)
-    write_json(folder / MANIFEST, manifest.model_dump())
+    content = manifest.model_dump()
+    write_json(folder / MANIFEST, {**content, "digest": fingerprint(content)})
     return manifest
 
 
@@ -209,8 +213,14 @@ def load_manifest(folder: Path) -> Manifest:
     Raises:
         DamagedError: If it is missing or is not what `prepare` wrote.
     """
+    content = read_json(folder / MANIFEST)
+    digest = content.pop("digest", None) if isinstance(content, dict) else None
+    if digest != fingerprint(content):
+        raise DamagedError(
+            f"{folder / MANIFEST} was altered since it was written; run again with force (dataset_force)"
+        )
     try:
-        return Manifest.model_validate(read_json(folder / MANIFEST))
+        return Manifest.model_validate(content)
     except pydantic.ValidationError as error:
         raise DamagedError(f"{folder / MANIFEST} is not the manifest that was written there: {error}") from None
 
@@ -225,10 +235,12 @@ def read_clip(folder: Path, clip: Clip) -> audio.Samples:
         DamagedError: If the file is missing or altered since it was prepared.
     """
     path = folder / clip.path
-    data = path.read_bytes() if path.is_file() else None
-    if data is None or _digest(data) != clip.sha256:
-        state = "missing" if data is None else "altered since it was prepared"
-        raise DamagedError(f"{path} is {state}; run again with force (dataset_force) to unpack the corpus anew")
+    try:
+        data = read_file(path, at_most=_LARGEST_CLIP_BYTES)
+        if _digest(data) != clip.sha256:
+            raise DamagedError(f"{path} is altered since it was prepared")
+    except DamagedError as error:
+        raise DamagedError(f"{error}; run again with force (dataset_force) to unpack the corpus anew") from None
     return audio.decode(data, name=clip.name).samples
 
 

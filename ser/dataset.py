@@ -11,7 +11,6 @@ when the result is there and its inputs have not changed:
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
@@ -26,23 +25,13 @@ from ser.config import parse
 from ser.corpus_folder import MANIFEST_FORMAT, Clip, Manifest, Part
 from ser.corpus_set import MAX_BYTES, Member, is_corpora_file, read_members
 from ser.feature_set import FeatureSet
-from ser.files import (
-    STAMP,
-    exclusive,
-    fingerprint,
-    make_folder,
-    read_json,
-    recover,
-    replace_folder,
-    sha256,
-    stamp_of,
-    write_json,
-)
+from ser.files import exclusive, make_folder, read_json, recover, replace_folder, sha256, stamp_of, write_json
 from ser.files import partial as partial_path
 from ser.frontend import FrontEnd
 from ser.progress import Reporter, silent
 from ser.request import DownloadConfig, FeatureConfig
 from ser.sources import Source, open_source
+from ser.stamps import STAMP, Stamp, check_folder
 from ser.steps.feature_extraction import (
     extract_features,
     feature_identity,
@@ -50,7 +39,9 @@ from ser.steps.feature_extraction import (
     load_frontend,
     piece_length,
 )
+from ser.stored_file import StoredFolder
 from ser.stores import Store, cache_folder, files_of, is_address, local_path
+from ser.strict_json import fingerprint
 
 ARCHIVE = "corpus.zip"
 CORPORA_FILE = "corpora.yaml"
@@ -135,7 +126,8 @@ class Dataset:
         ]
         made_from = {"format": MANIFEST_FORMAT, "corpora": content}
         folder = self.data_path / "corpus" / fingerprint(made_from)[:16]
-        make_folder(folder, made_from, partial(self._unpack, zips), force=force)
+        # No digests: the manifest that `prepare` writes has those of the clips.
+        make_folder(folder, made_from, partial(self._unpack, zips), force=force, digests=False)
         return folder
 
     def prepare(self, *, force: bool = False) -> Manifest:
@@ -248,13 +240,13 @@ class Dataset:
             yield folder
             return
         there, wanted = self._store.child(name), fingerprint(identity)
-        kept = there.read(STAMP)
-        if not force and kept and json.loads(kept).get("fingerprint") == wanted and stamp_of(folder) != wanted:
+        if not force and _stamped(there) == wanted and stamp_of(folder) != wanted:
             with exclusive(folder):
                 recover(folder)
                 with partial_path(folder) as temporary:
                     temporary.mkdir()
                     there.download(temporary)
+                    check_folder(StoredFolder(temporary, there.address))
                     replace_folder(folder, temporary)
         yield folder
         if there.read(STAMP) != (folder / STAMP).read_bytes():
@@ -299,5 +291,13 @@ class Dataset:
     def _unpack(self, zips: Sequence[tuple[Part, Path]], folder: Path) -> None:
         left = self._limits
         for part, path in zips:
+            check_folder(path.parent)
             part.folder(folder).mkdir(parents=True)
             left = archive.unpack(path, part.folder(folder), left, self._report)
+
+
+def _stamped(store: Store) -> str | None:
+    """The fingerprint of what a folder in an object store was made from; None if it is not whole."""
+    content = store.read(STAMP)
+    stamp = None if content is None else Stamp.parse(content, f"{store.address}/{STAMP}")
+    return stamp.fingerprint if stamp else None

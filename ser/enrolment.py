@@ -3,9 +3,11 @@
 What is kept of somebody who enrols is sums over features of unlabelled clips, and how many clips they were; no sound,
 and nothing that sound could be made from. It lies beside the models, because a bundle never changes:
 
-    <model_save_path>/.speakers/<model_id>/<speaker>.npz
+    <model_save_path>/.speakers/<model_id>/<training>/<speaker>.npz
 
-in a folder or at an address in an object store. A file there is whole or absent.
+in a folder or at an address in an object store. A file there is whole or absent. `<training>` identifies the training
+that made the model (`Manifest.training`): a model that was removed and trained again, or trained again by force, knows
+nobody who enrolled in the old one. What enrolled there is deleted when the new one is saved, and at its next enrolment.
 """
 
 from __future__ import annotations
@@ -18,13 +20,12 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from ser.arrays import pack_arrays, unpack_arrays
-from ser.bundle import MANIFEST
+from ser.arrays import check_arrays, pack_arrays, unpack_arrays
 from ser.errors import ConfigError, DamagedError, FieldViolation, NotFoundError
 from ser.files import exclusive, remove
+from ser.manifest import MANIFEST, Manifest
 from ser.speakers import SpeakerAdaptation, SpeakerStatistics, together
+from ser.stored_file import storage_errors
 from ser.stores import Store, StoreError, cache_folder, is_address, local_path, open_place
 
 Place = str | os.PathLike[str]
@@ -65,6 +66,7 @@ class Speakers:
         self,
         model_save_path: Place,
         model_id: str,
+        training: str,
         adaptation: SpeakerAdaptation,
         *,
         refresh_seconds: float = REFRESH_SECONDS,
@@ -74,12 +76,14 @@ class Speakers:
         Args:
             model_save_path: Folder of the model's folder, or its address.
             model_id: Which model.
+            training: Which training of it (`Manifest.training`).
             adaptation: The model's, which knows the speakers of its training.
             refresh_seconds: How long what was read at an address counts.
         """
         self._adaptation = adaptation
         self._refresh_seconds = refresh_seconds
-        self._files = open_place(model_save_path, _FOLDER, model_id)
+        self._training = training
+        self._files = open_place(model_save_path, _FOLDER, model_id, training)
         self._model = open_place(model_save_path, model_id)
         self._lock = _lock(model_save_path, model_id)
         self._place, self._model_id = os.fspath(model_save_path), model_id
@@ -111,15 +115,20 @@ class Speakers:
 
         Raises:
             ConfigError: If `speaker` is not a name.
-            NotFoundError: If the model was deleted meanwhile.
+            NotFoundError: If the model was deleted meanwhile, or trained again.
             DamagedError: If what was enrolled before does not fit the model; `replace` overwrites it.
             StoreError: If the address cannot be reached.
+            StorageError: If the operating system does not let it be written.
         """
         check_speaker(speaker)
         with exclusive(self._lock):
             # A model is deleted first, then its speakers: none is left behind.
-            if self._model.read(MANIFEST) is None:
+            manifest = self._model.read(MANIFEST)
+            if manifest is None:
                 raise NotFoundError(f"model_id: no model {self._model_id!r} in {self._place}")
+            if Manifest.parse(manifest, f"{self._model_id}/{MANIFEST}").training != self._training:
+                raise NotFoundError(f"model_id: {self._model_id} was trained again meanwhile; enroll in the new one")
+            _sweep(self._place, self._model_id, self._training)
             before = None if replace else self._read(speaker)
             now = together(before, statistics)
             self._files.write(speaker + _SUFFIX, pack_arrays(now.arrays()))
@@ -204,29 +213,67 @@ class Speakers:
         if content is None:
             return None
         where = f"{self._files.address}/{speaker}{_SUFFIX}"
-        arrays = unpack_arrays(content, where)
         try:
-            statistics = SpeakerStatistics.from_arrays(arrays)
-        except (KeyError, ValueError, TypeError) as error:
-            raise DamagedError(f"{where} has no statistics of a speaker: {error}") from None
-        expected, got = len(self._adaptation.mean), len(statistics.total)
-        finite = np.isfinite([statistics.weight, statistics.total, statistics.squares]).all()
-        if got != expected or statistics.clips < 1 or not finite:
-            raise DamagedError(
-                f"{where} does not fit the model: expected {expected} finite sums, got {got} of {statistics.clips} "
-                "clips; enroll the speaker anew, with replace"
-            )
-        return statistics
+            arrays = unpack_arrays(content, where)
+            check_arrays(arrays, SpeakerStatistics.array_schema(len(self._adaptation.mean)), where)
+            return SpeakerStatistics.from_arrays(arrays)
+        except (ValueError, DamagedError) as error:
+            raise DamagedError(f"{error}; enroll the speaker anew, with replace") from None
 
 
-def delete_speakers(model_save_path: Place, model_id: str) -> None:
-    """Forgets all who enrolled for a model."""
+def delete_speakers(model_save_path: Place, model_id: str) -> bool:
+    """Forgets all who enrolled for a model, of whatever training; the model may be gone.
+
+    Returns:
+        Whether anything was kept.
+
+    Raises:
+        StorageError: If the operating system does not let them be deleted.
+        StoreError: If the address cannot be reached.
+    """
     files = open_place(model_save_path, _FOLDER, model_id)
     if isinstance(files, Store):
+        there = bool(files.files())
         files.delete()
-    elif files.folder.parent.is_dir():
-        with exclusive(files.folder):
-            remove(files.folder)
+        return there
+    if not files.folder.parent.is_dir():
+        return False
+    with storage_errors(files.address), exclusive(files.folder):
+        there = os.path.lexists(files.folder)
+        remove(files.folder)
+    return there
+
+
+def keep_speakers_of(model_save_path: Place, model_id: str, training: str) -> None:
+    """Forgets those who enrolled for a model before it was trained as it is now.
+
+    Args:
+        model_save_path: Folder of the model's folder, or its address.
+        model_id: Which model.
+        training: Which training of it stays.
+
+    Raises:
+        StorageError: If the operating system does not let them be deleted.
+        StoreError: If the address cannot be reached.
+    """
+    files = open_place(model_save_path, _FOLDER, model_id)
+    if isinstance(files, Store) or files.files():
+        with exclusive(_lock(model_save_path, model_id)):
+            _sweep(model_save_path, model_id, training)
+
+
+def _sweep(model_save_path: Place, model_id: str, training: str) -> None:
+    """The caller holds the lock of the model's speakers."""
+    files = open_place(model_save_path, _FOLDER, model_id)
+    if isinstance(files, Store):
+        for name in files.files():
+            if not name.startswith(f"{training}/"):
+                files.remove(name)
+        return
+    with storage_errors(files.address):
+        for name in files.files():
+            if name != training:
+                remove(files.folder / name)
 
 
 def _lock(model_save_path: Place, model_id: str) -> Path:

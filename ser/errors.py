@@ -6,6 +6,7 @@ An error carries a `Code`; it knows neither gRPC nor HTTP nor exit statuses. Eac
 from __future__ import annotations
 
 import enum
+import errno
 from dataclasses import dataclass
 
 
@@ -108,6 +109,29 @@ class DamagedError(SerError):
     """A folder that SER wrote has a file missing or altered."""
 
     code = Code.DATA_LOSS
+
+
+class StorageError(SerError):
+    """The operating system does not let SER read or write a file or folder of its own: it is read-only, full, not ours.
+
+    RESOURCE_EXHAUSTED where something has run out (space, quota, file descriptors), else FAILED_PRECONDITION.
+    """
+
+    code = Code.FAILED_PRECONDITION
+
+    def __init__(self, what: str, error: OSError) -> None:
+        """Names the file.
+
+        Args:
+            what: The file or folder, relative to what its reader knows: the folder of models, the model.
+            error: What the operating system said.
+        """
+        super().__init__(f"{what}: {error.strerror or error}")
+        if error.errno in _RUN_OUT:
+            self.code = Code.RESOURCE_EXHAUSTED
+
+
+_RUN_OUT = {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 
 
 class TrainingError(SerError):

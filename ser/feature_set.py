@@ -5,15 +5,16 @@ A feature folder is a feature set on disk; the validation part of one travels in
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from ser.arrays import load_arrays, save_arrays
+from ser.arrays import Expected, check_arrays, load_arrays, save_arrays, unpack_arrays
 from ser.errors import DamagedError
 from ser.features import About
 
@@ -42,6 +43,13 @@ class Sample:
 
 
 _DTYPES: dict[str, type[Any]] = {"str": np.str_, "float": np.float64, "int": np.int64}
+TABLE: Mapping[str, Expected] = MappingProxyType(
+    {
+        field.name: Expected({"float": "float64", "int": "int64"}.get(str(field.type), "str"), (None,))
+        for field in fields(Sample)
+    }
+)
+"""What the columns of a sample table are, as arrays."""
 
 
 @dataclass(frozen=True)
@@ -122,11 +130,33 @@ class FeatureSet:
         Raises:
             DamagedError: If it is missing or something else.
         """
-        arrays = load_arrays(path)
+        return cls.from_arrays(load_arrays(path), str(path))
+
+    @classmethod
+    def unpack(cls, content: bytes, where: str) -> Self:
+        """As `load`, of the file's bytes.
+
+        Args:
+            content: The bytes.
+            where: What to call the file in an error.
+
+        Raises:
+            DamagedError: If it is something else.
+        """
+        return cls.from_arrays(unpack_arrays(content, where), where)
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]], where: str) -> Self:
+        """As `load`, of the file's arrays.
+
+        Raises:
+            DamagedError: If they are no feature set.
+        """
+        check_arrays(arrays, {"rows": Expected("float32", (None, None)), **TABLE}, where)
         try:
             return cls(arrays["rows"], samples_of(arrays))
-        except (KeyError, ValueError) as error:
-            raise DamagedError(f"{path} is not a feature set: {error}") from None
+        except ValueError as error:
+            raise DamagedError(f"{where} is not a feature set: {error}") from None
 
 
 def row_labels(samples: Sequence[Sample], classes: Sequence[str]) -> npt.NDArray[np.int64]:
@@ -147,12 +177,16 @@ def sample_table(samples: Sequence[Sample]) -> dict[str, npt.NDArray[Any]]:
     }
 
 
-def samples_of(table: dict[str, npt.NDArray[Any]]) -> tuple[Sample, ...]:
-    """The inverse of `sample_table`.
+def samples_of(table: Mapping[str, npt.NDArray[Any]]) -> tuple[Sample, ...]:
+    """The inverse of `sample_table`, of columns as `TABLE` has them.
 
     Raises:
-        KeyError: If a column is missing.
-        ValueError: If columns differ in length.
+        ValueError: If columns differ in length, a name comes twice, or a sample has no pieces or a negative length.
     """
-    columns = [table[field.name].tolist() for field in fields(Sample)]
-    return tuple(Sample(*row) for row in zip(*columns, strict=True))
+    columns = [table[name].tolist() for name in TABLE]
+    samples = tuple(Sample(*row) for row in zip(*columns, strict=True))
+    if len({sample.name for sample in samples}) != len(samples):
+        raise ValueError("expected each name once")
+    if any(sample.pieces < 1 or sample.seconds < 0 for sample in samples):
+        raise ValueError("expected one piece or more of each sample, and no negative length")
+    return samples

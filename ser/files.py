@@ -22,10 +22,12 @@ from typing import Any
 
 import filelock
 
-from ser.errors import Code, DamagedError, SerError
+from ser.errors import Code, SerError, StorageError
+from ser.stamps import STAMP, Stamp, read_stamp
+from ser.stored_file import read_file
+from ser.strict_json import fingerprint, parse_json
 
-STAMP = "stamp.json"
-"""The file in a folder of ours that says what the folder was made from."""
+LARGEST_JSON_BYTES = 1 << 30
 _LEFTOVER = re.compile(r"\.(.+)\.(?:partial-[a-z0-9_]+|replaced)")
 _SECONDS_OF_A_FILE = 3600.0
 lock_seconds: ContextVar[float] = ContextVar("lock_seconds", default=-1.0)
@@ -38,11 +40,6 @@ class LockedError(SerError):
 
     code = Code.UNAVAILABLE
     retry_after_seconds = 1
-
-
-def fingerprint(value: object) -> str:
-    """64 hexadecimal digits that identify a JSON-serialisable value, whatever the order of its keys."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, allow_nan=False).encode()).hexdigest()
 
 
 def sha256(path: Path) -> str:
@@ -63,14 +60,9 @@ def read_json(path: Path) -> Any:
     """The value of a JSON file that SER wrote.
 
     Raises:
-        DamagedError: If it is missing or no JSON.
+        DamagedError: If it is missing, no regular file, or not JSON as `ser.strict_json.parse_json` takes it.
     """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DamagedError(f"{path} is missing") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise DamagedError(f"{path} is not the JSON that was written there: {error}") from None
+    return parse_json(read_file(path, at_most=LARGEST_JSON_BYTES), str(path))
 
 
 @contextlib.contextmanager
@@ -81,16 +73,19 @@ def exclusive(target: Path) -> Iterator[None]:
 
     Raises:
         LockedError: If another process holds it for longer than `lock_seconds`.
+        StorageError: If the operating system does not let it be made.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
     lock = filelock.FileLock(_lock_of(target))
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=lock_seconds.get())
     except filelock.Timeout:
         raise LockedError(
             f"expected the lock of {target.name} within {lock_seconds.get():.3g} s, another process holds it: "
             f"see who writes there, by its file {_lock_of(target).name}"
         ) from None
+    except OSError as error:
+        raise StorageError(f"the lock of {target.name}", error) from error
     try:
         yield
     finally:
@@ -119,7 +114,12 @@ def remove(path: Path) -> None:
 
 
 def make_folder(
-    target: Path, made_from: Mapping[str, Any], write: Callable[[Path], None], *, force: bool = False
+    target: Path,
+    made_from: Mapping[str, Any],
+    write: Callable[[Path], None],
+    *,
+    force: bool = False,
+    digests: bool = True,
 ) -> bool:
     """Makes a folder whole, unless it already is what it should be.
 
@@ -129,9 +129,13 @@ def make_folder(
             folder whose stamp says the same is left alone.
         write: Called with an empty folder to fill. When it raises, the target is as it was.
         force: Make it again even though it is there.
+        digests: Keep the SHA-256 of each file in the stamp, for whoever reads it back (`ser.stamps`).
 
     Returns:
         Whether anything was written.
+
+    Raises:
+        DamagedError: If the folder that is there has a stamp that was altered, and `force` is not set.
     """
     identity = fingerprint(made_from)
     with exclusive(target):
@@ -142,18 +146,20 @@ def make_folder(
         with partial(target) as temporary:
             temporary.mkdir()
             write(temporary)
-            write_json(temporary / STAMP, {"fingerprint": identity, "made_from": made_from})
+            stamp = Stamp.of(temporary, made_from, digests=digests)
+            write_json(temporary / STAMP, {**stamp.model_dump(), "digest": stamp.digest})
             replace_folder(target, temporary)
     return True
 
 
 def stamp_of(folder: Path) -> str | None:
-    """The fingerprint of what a folder was made from; None if SER did not make it whole."""
-    path = folder / STAMP
-    if not path.is_file():
-        return None
-    stamp = read_json(path)
-    return str(stamp["fingerprint"]) if isinstance(stamp, dict) and "fingerprint" in stamp else None
+    """The fingerprint of what a folder was made from; None if SER did not make it whole.
+
+    Raises:
+        DamagedError: If the stamp was altered.
+    """
+    stamp = read_stamp(folder)
+    return stamp.fingerprint if stamp else None
 
 
 def replace_folder(target: Path, whole: Path) -> None:

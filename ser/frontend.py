@@ -10,14 +10,15 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
-from ser.arrays import load_arrays, save_arrays
-from ser.audio import SAMPLE_RATE_HZ, Check, Samples
-from ser.config import Config, parse
+from ser.arrays import Expected, check_arrays, load_arrays, save_arrays, unpack_arrays
+from ser.audio import MAX_SECONDS, SAMPLE_RATE_HZ, Check, Samples
+from ser.config import Config, Flag, Whole, parse
 from ser.errors import DamagedError, SerError
 from ser.features import EXTRACTORS, About, FeatureExtractor
 from ser.speakers import SpeakerStatistics
@@ -29,6 +30,21 @@ Features = npt.NDArray[np.float32]
 _BLOCK_SAMPLES = 30 * SAMPLE_RATE_HZ
 """Sound that is analysed at once: what lies between does not grow with the recording, and its caller is asked whether
 the answer is still wanted. Batches of a feature extraction are shorter."""
+_STANDARDISER = "standardiser/"
+_MEAN, _INVERSE_DEVIATION = f"{_STANDARDISER}mean", f"{_STANDARDISER}inverse_deviation"
+_MISFITS = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError)
+"""What an extractor that is not SER's own may raise of arrays that are not its own."""
+
+
+class FrontEndSettings(Config):
+    """The front-end's settings as a bundle or a feature folder keeps them."""
+
+    piece_samples: Annotated[Whole, Field(ge=1, le=int(MAX_SECONDS * SAMPLE_RATE_HZ))]
+    """Length of a piece in samples."""
+    normalize: Flag
+    """Whether each recording is divided by its peak."""
+    methods: Annotated[dict[str, dict[str, Any]], Field(min_length=1)]
+    """Registered name of each extractor to its config."""
 
 
 @dataclass(frozen=True)
@@ -209,8 +225,7 @@ class FrontEnd:
             for key, value in extractor.arrays.items()
         }
         if standardiser is not None:
-            arrays["standardiser/mean"] = standardiser.mean
-            arrays["standardiser/inverse_deviation"] = standardiser.inverse_deviation
+            arrays |= {_MEAN: standardiser.mean, _INVERSE_DEVIATION: standardiser.inverse_deviation}
         save_arrays(path, arrays)
 
     @classmethod
@@ -220,18 +235,37 @@ class FrontEnd:
         Raises:
             DamagedError: If the file or the settings are not what was written.
         """
-        arrays = load_arrays(path)
+        arrays = {name: array for name, array in load_arrays(path).items() if not name.startswith(_STANDARDISER)}
+        return cls.from_arrays(arrays, settings, str(path))
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]], settings: Mapping[str, Any], where: str) -> Self:
+        """Makes a front-end of its arrays and its settings.
+
+        Args:
+            arrays: Of all extractors, as `save` names them; no others.
+            settings: As of `settings`.
+            where: What to call the arrays' file in an error.
+
+        Raises:
+            DamagedError: If they are not what was written.
+        """
         try:
-            extractors = {}
-            for name, config in settings["methods"].items():
-                extractor = EXTRACTORS.get(name)
-                own = {
-                    key.removeprefix(f"{name}/"): value for key, value in arrays.items() if key.startswith(f"{name}/")
-                }
-                extractors[name] = extractor(parse(extractor.Config, config), own)
-            return cls(settings["piece_samples"], normalize=settings["normalize"], extractors=extractors)
-        except (KeyError, SerError) as error:
-            raise DamagedError(f"{path} does not fit its settings: {error}") from error
+            checked = parse(FrontEndSettings, settings)
+            types = {name: EXTRACTORS.get(name) for name in checked.methods}
+            own: dict[str, dict[str, npt.NDArray[Any]]] = {name: {} for name in types}
+            for key, array in arrays.items():
+                name, _, of_extractor = key.partition("/")
+                if name not in own:
+                    raise DamagedError(f"{key[:100]!r} belongs to no method")
+                own[name][of_extractor] = array
+            extractors = {
+                name: _extractor(of_type, checked.methods[name], own[name], f"{where}: {name}")
+                for name, of_type in types.items()
+            }
+            return cls(checked.piece_samples, normalize=checked.normalize, extractors=extractors)
+        except (SerError, *_MISFITS) as error:
+            raise DamagedError(f"{where} does not fit its settings: {error}") from error
 
     def _split(self, samples: Samples, pieces: npt.NDArray[np.float32]) -> None:
         """Writes a recording's pieces into contiguous rows; every pass over the samples counts."""
@@ -254,14 +288,30 @@ def num_pieces(num_samples: int, piece_samples: int) -> int:
     return -(-num_samples // piece_samples)
 
 
-def load_standardiser(path: Path) -> Standardiser:
-    """The standardiser that `FrontEnd.save` kept.
+def unpack_frontend(content: bytes, settings: Mapping[str, Any], where: str) -> tuple[FrontEnd, Standardiser]:
+    """The front-end and the standardiser of a model.
+
+    Args:
+        content: The bytes of the file that `FrontEnd.save` wrote, with a standardiser.
+        settings: As of `FrontEnd.settings`.
+        where: What to call the file in an error.
 
     Raises:
-        DamagedError: If there is none.
+        DamagedError: If they are not what was written.
     """
-    arrays = load_arrays(path)
-    try:
-        return Standardiser(arrays["standardiser/mean"], arrays["standardiser/inverse_deviation"])
-    except KeyError as missing:
-        raise DamagedError(f"{path} lacks {missing}") from None
+    arrays = unpack_arrays(content, where)
+    scaling = {name: arrays.pop(name) for name in list(arrays) if name.startswith(_STANDARDISER)}
+    frontend = FrontEnd.from_arrays(arrays, settings, where)
+    column = Expected("float32", (frontend.num_features,))
+    check_arrays(scaling, {_MEAN: column, _INVERSE_DEVIATION: column}, where)
+    return frontend, Standardiser(scaling[_MEAN], scaling[_INVERSE_DEVIATION])
+
+
+def _extractor(
+    of_type: type[FeatureExtractor[Any]], config: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]], where: str
+) -> FeatureExtractor[Any]:
+    checked = parse(of_type.Config, config)
+    schema = of_type.array_schema(checked)
+    if schema is not None:
+        check_arrays(arrays, schema, where)
+    return of_type(checked, arrays)

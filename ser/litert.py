@@ -11,6 +11,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 from ser.errors import DamagedError
 from ser.native_log import without_chatter
+from ser.network_structure import check_network
 
 
 class LiteRTModel:
@@ -21,22 +22,25 @@ class LiteRTModel:
         num_classes: Columns it gives.
     """
 
-    def __init__(self, content: bytes) -> None:
+    def __init__(self, content: bytes, where: str = "model.tflite") -> None:
         """Makes the network from the content of a .tflite file.
+
+        Args:
+            content: The file's bytes; they are checked (`ser.network_structure`) before LiteRT gets them.
+            where: What to call the file in errors.
 
         Raises:
             DamagedError: If the content is no LiteRT model with one input and one output of two dimensions.
         """
+        self._where = where
         try:
+            check_network(content)
             self._interpreter = Interpreter(model_content=content, num_threads=1)
-        except ValueError as error:
-            raise DamagedError(f"model.tflite is not a LiteRT model: {error}") from error
-        inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
-        if len(inputs) != 1 or len(outputs) != 1 or len(inputs[0]["shape"]) != 2:
-            raise DamagedError("model.tflite: expected one input and one output, of two dimensions each")
-        self._input, self._output = inputs[0]["index"], outputs[0]["index"]
-        self.num_features = int(inputs[0]["shape"][1])
-        self.num_classes = int(outputs[0]["shape"][1])
+            (entry,), (end,) = self._interpreter.get_input_details(), self._interpreter.get_output_details()
+        except (ValueError, RuntimeError) as error:
+            raise DamagedError(f"{where} is not a LiteRT model: {error}") from error
+        self._input, self._output = entry["index"], end["index"]
+        self.num_features, self.num_classes = int(entry["shape"][1]), int(end["shape"][1])
         self._batch = 0
         self._turn = threading.Lock()
 
@@ -50,18 +54,25 @@ class LiteRTModel:
             float32, shape (n, num_classes).
 
         Raises:
-            DamagedError: If the rows have another number of columns: they come from another front-end.
+            DamagedError: If the rows have another number of columns, because they come from another front-end; if
+                LiteRT cannot run the network, or it gives something else than a row for each row.
         """
         if rows.ndim != 2 or rows.shape[1] != self.num_features:
-            raise DamagedError(f"model.tflite: expected rows of {self.num_features} features, got {rows.shape}")
+            raise DamagedError(f"{self._where}: expected rows of {self.num_features} features, got {rows.shape}")
         if not len(rows):
             return np.zeros((0, self.num_classes), dtype=np.float32)
-        with self._turn:
-            if len(rows) != self._batch:
-                self._resize(len(rows))
-            self._interpreter.set_tensor(self._input, np.ascontiguousarray(rows, dtype=np.float32))
-            self._interpreter.invoke()
-            probabilities: npt.NDArray[np.float32] = self._interpreter.get_tensor(self._output)
+        try:
+            with self._turn:
+                if len(rows) != self._batch:
+                    self._resize(len(rows))
+                self._interpreter.set_tensor(self._input, np.ascontiguousarray(rows, dtype=np.float32))
+                self._interpreter.invoke()
+                probabilities: npt.NDArray[np.float32] = self._interpreter.get_tensor(self._output)
+        except (ValueError, RuntimeError) as error:
+            self._batch = 0
+            raise DamagedError(f"{self._where}: LiteRT cannot run the network: {error}") from error
+        if probabilities.shape != (len(rows), self.num_classes):
+            raise DamagedError(f"{self._where}: expected {self.num_classes} numbers a row, got {probabilities.shape}")
         return probabilities
 
     def _resize(self, batch: int) -> None:

@@ -4,33 +4,26 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ser.bundle import MANIFEST, REPORT, Bundle, Manifest
-from ser.enrolment import delete_speakers
+from ser.bundle import Bundle
+from ser.enrolment import delete_speakers, keep_speakers_of
 from ser.errors import ConfigError, DamagedError, FieldViolation, NotFoundError
-from ser.files import (
-    STAMP,
-    exclusive,
-    is_being_replaced,
-    make_folder,
-    partial,
-    read_json,
-    recover,
-    remove,
-    replace_folder,
-    write_json,
-)
-from ser.stores import Store, cache_folder, files_of, is_address, local_path
+from ser.files import exclusive, is_being_replaced, make_folder, partial, recover, remove, replace_folder
+from ser.manifest import MANIFEST, MODEL_ID, REPORT, Manifest
+from ser.stamps import LARGEST_STAMP_BYTES, STAMP, Stamp, check_folder, read_stamp
+from ser.stored_file import StoredFolder, storage_errors
+from ser.stores import Store, cache_folder, files_of, is_address, local_path, open_place
+from ser.strict_json import parse_object
 
 Place = str | os.PathLike[str]
 """A folder of models, or an address of one."""
-_MODEL_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+LARGEST_REPORT_BYTES = 64 << 20
+_REPORT_PAGE = "report.html"
 _RECEIPTS = ".runs"
 _LOOKS, _SECONDS_BETWEEN_LOOKS = 50, 0.01
 """How often a model is looked for that is between the two renames of its replacement; a killed process leaves it so."""
@@ -56,24 +49,50 @@ def find_bundle(model_save_path: Place, model_id: str) -> Path:
     return folder
 
 
+def open_bundle(model_save_path: Place, model_id: str) -> Bundle:
+    """A model, whole. Errors name it by its id.
+
+    Raises:
+        SerError: As of `find_bundle`.
+        DamagedError: If a file is missing or altered, or it is another model.
+        StorageError: If the operating system does not let a file be read.
+    """
+    folder = find_bundle(model_save_path, model_id)
+    try:
+        bundle = Bundle(folder, model_id)
+    except DamagedError:
+        if os.path.lexists(folder):
+            raise
+        raise _not_found(model_save_path, model_id) from None  # deleted meanwhile
+    _check_id(bundle.manifest, model_id, f"{model_id}/{MANIFEST}")
+    return bundle
+
+
 def bundle_folder(model_save_path: Place, model_id: str) -> Path:
     """Where a model lies if it is there; of one at an address, its local copy. Asks nobody.
 
     Raises:
         ConfigError: If `model_id` is not a name.
     """
-    if not _MODEL_ID.fullmatch(model_id):
+    if not MODEL_ID.fullmatch(model_id):
         raise ConfigError([FieldViolation("model_id", f"expected a name, not a path, got {model_id!r}")])
     root = cache_folder(os.fspath(model_save_path)) if is_address(model_save_path) else local_path(model_save_path)
     return root / model_id
 
 
 def list_models(model_save_path: Place) -> list[str]:
-    """The ids of the models of a place, sorted; empty if there is no such folder."""
+    """The ids of the models of a place, sorted; empty if there is no such folder.
+
+    Raises:
+        StorageError: If the operating system does not let the folder be read.
+        StoreError: If the address cannot be reached.
+    """
     if is_address(model_save_path):
         store = Store(os.fspath(model_save_path))
-        return [name for name in store.folders() if _MODEL_ID.fullmatch(name) and store.child(name).read(MANIFEST)]
-    return sorted(path.parent.name for path in local_path(model_save_path).glob(f"[!.]*/{MANIFEST}"))
+        return [name for name in store.folders() if MODEL_ID.fullmatch(name) and store.child(name).read(MANIFEST)]
+    root = local_path(model_save_path)
+    names = (name for name in open_place(root).files() if MODEL_ID.fullmatch(name))
+    return [name for name in names if os.path.lexists(root / name / MANIFEST)]
 
 
 def load_manifest(model_save_path: Place, model_id: str) -> Manifest:
@@ -81,41 +100,77 @@ def load_manifest(model_save_path: Place, model_id: str) -> Manifest:
 
     Raises:
         NotFoundError: If the model is gone.
-        DamagedError: If it is altered.
+        DamagedError: If it is altered, or another model's.
+        StorageError: If the operating system does not let it be read.
     """
-    if not is_address(model_save_path):
-        return Manifest.load(local_path(model_save_path) / model_id)
-    store = _store(model_save_path, model_id)
-    where, content = f"{store.address}/{MANIFEST}", store.read(MANIFEST)
-    if content is None:
-        raise _not_found(model_save_path, model_id)
-    try:
-        return Manifest.parse(json.loads(content), where)
-    except ValueError as error:
-        raise DamagedError(f"{where} is not the JSON that was written there: {error}") from None
+    if is_address(model_save_path):
+        store = _store(model_save_path, model_id)
+        where, content = f"{store.address}/{MANIFEST}", store.read(MANIFEST)
+        if content is None:
+            raise _not_found(model_save_path, model_id)
+        manifest = Manifest.parse(content, where)
+    else:
+        where = f"{model_id}/{MANIFEST}"
+        manifest = Manifest.load(StoredFolder(bundle_folder(model_save_path, model_id), model_id))
+    _check_id(manifest, model_id, where)
+    return manifest
+
+
+def load_report(model_save_path: Place, model_id: str) -> bytes:
+    """The page of a model's report, HTML in UTF-8, as the evaluation wrote it.
+
+    Raises:
+        NotFoundError: If there is no such model, or it was not evaluated.
+        DamagedError: If the page is missing or altered, or no regular file in a folder without links.
+        SerError: As of `find_bundle`.
+    """
+    model = StoredFolder(find_bundle(model_save_path, model_id), model_id)
+    if not os.path.lexists(model.path / REPORT):
+        raise NotFoundError(f"model_id: model {model_id} was not evaluated, it has no report")
+    stamp, page = f"{REPORT}/{STAMP}", f"{REPORT}/{_REPORT_PAGE}"
+    written = Stamp.parse(model.read(stamp, at_most=LARGEST_STAMP_BYTES), model.where(stamp))
+    if written is None:
+        raise DamagedError(f"{model.where(REPORT)} has no digests, an older version wrote it: evaluate the model again")
+    content = model.read(page, at_most=LARGEST_REPORT_BYTES)
+    written.verify(_REPORT_PAGE, content, model.where(page))
+    return content
 
 
 def save_bundle(bundle: Path, report_folder: Path | None, model_save_path: Place) -> Path:
     """Copies a bundle, and its report, into a place under the model's id: whole, or not at all.
 
-    A model of the same id is the same model; it is replaced only if it is not whole, or was trained again.
+    A model of the same id is the same model; it is replaced only if it is not whole, or was trained again. Speakers
+    who enrolled for another training of it are forgotten.
 
     Returns:
         Its folder there; of an address, the local copy's.
+
+    Raises:
+        DamagedError: If the bundle or the report is not whole.
+        StorageError: If the operating system does not let it be written.
     """
-    model_id = Bundle(bundle).manifest.model_id
+    manifest = Bundle(bundle).manifest
+    model_id = manifest.model_id
     target = bundle_folder(model_save_path, model_id)
 
     def copy(folder: Path) -> None:
-        shutil.copytree(bundle, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(STAMP, REPORT))
+        _copy_files(bundle, folder, (MANIFEST, *manifest.files))
+        Bundle(folder, model_id)  # what was copied is what was checked
         if report_folder is not None:
-            shutil.copytree(report_folder, folder / REPORT)
+            (folder / REPORT).mkdir()
+            _copy_files(report_folder, folder / REPORT, (STAMP, *check_folder(report_folder).files))
+            check_folder(StoredFolder(folder / REPORT, f"{model_id}/{REPORT}"))
 
-    made_from = read_json(bundle / STAMP)["made_from"]
+    stamp = read_stamp(bundle)
+    if stamp is None:
+        raise DamagedError(f"{bundle / STAMP} is missing, or of an older version: train the model again")
     lacks_report = report_folder is not None and not (target / REPORT / STAMP).exists()
     same = (target / MANIFEST).is_file() and (target / MANIFEST).read_bytes() == (bundle / MANIFEST).read_bytes()
-    make_folder(target, made_from, copy, force=lacks_report or (is_address(model_save_path) and not same))
+    force = lacks_report or (is_address(model_save_path) and not same)
+    with storage_errors(model_id):
+        make_folder(target, stamp.made_from, copy, force=force)
     upload_bundle(model_save_path, model_id)
+    keep_speakers_of(model_save_path, model_id, Manifest.load(target).training)
     return target
 
 
@@ -135,9 +190,12 @@ def upload_bundle(model_save_path: Place, model_id: str) -> None:
 def delete_bundle(model_save_path: Place, model_id: str) -> None:
     """Deletes a model with its report, first out of sight, in one step, then from the disk; and who enrolled for it.
 
+    Of a model that is gone, those who enrolled for it are deleted: a deletion that was killed goes on.
+
     Raises:
         ConfigError: If `model_id` is not a name.
-        NotFoundError: If there is no such model.
+        NotFoundError: If there is no such model, and nobody enrolled for it.
+        StorageError: If the operating system does not let it be deleted.
     """
     folder = bundle_folder(model_save_path, model_id)
     if is_address(model_save_path):
@@ -145,11 +203,10 @@ def delete_bundle(model_save_path: Place, model_id: str) -> None:
         there = store.read(MANIFEST) is not None
         store.delete(first=MANIFEST)
     else:
-        there = folder.is_dir()
+        there = os.path.lexists(folder)
     if there:
         _forget(folder)
-    delete_speakers(model_save_path, model_id)  # of a model that is gone too: a deletion that was killed goes on
-    if not there:
+    if not delete_speakers(model_save_path, model_id) and not there:
         raise _not_found(model_save_path, model_id)
 
 
@@ -161,24 +218,19 @@ def write_receipt(model_save_path: Place, name: str, receipt: Mapping[str, Any])
         name: What the note was asked for under.
         receipt: What to say, JSON-serialisable.
     """
-    if is_address(model_save_path):
-        content = json.dumps(receipt, indent=2, allow_nan=False).encode()
-        Store(os.fspath(model_save_path)).child(_RECEIPTS).write(f"{name}.json", content)
-    else:
-        folder = local_path(model_save_path) / _RECEIPTS
-        folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / f"{name}.json", receipt)
+    content = json.dumps(receipt, indent=2, allow_nan=False).encode()
+    open_place(model_save_path, _RECEIPTS).write(f"{name}.json", content)
 
 
 def read_receipt(model_save_path: Place, name: str) -> dict[str, Any] | None:
-    """What `write_receipt` left; None if there is nothing."""
-    if is_address(model_save_path):
-        content = Store(os.fspath(model_save_path)).child(_RECEIPTS).read(f"{name}.json")
-        found = None if content is None else json.loads(content)
-    else:
-        path = local_path(model_save_path) / _RECEIPTS / f"{name}.json"
-        found = read_json(path) if path.is_file() else None
-    return found if isinstance(found, dict) else None
+    """What `write_receipt` left; None if there is nothing.
+
+    Raises:
+        DamagedError: If it is something else.
+    """
+    notes = open_place(model_save_path, _RECEIPTS)
+    content = notes.read(f"{name}.json")
+    return None if content is None else parse_object(content, f"{notes.address}/{name}.json")
 
 
 def _bring_up_to_date(store: Store, folder: Path) -> bool:
@@ -188,7 +240,7 @@ def _bring_up_to_date(store: Store, folder: Path) -> bool:
         if manifest is None:
             _forget(folder)
             return False
-        with exclusive(folder):
+        with storage_errors(f"the local copy of {store.address}"), exclusive(folder):
             recover(folder)
             kept = folder / MANIFEST
             if kept.is_file() and kept.read_bytes() == manifest:
@@ -197,23 +249,34 @@ def _bring_up_to_date(store: Store, folder: Path) -> bool:
                 temporary.mkdir()
                 store.download(temporary)
                 try:
-                    Bundle(temporary)
-                except DamagedError as error:
+                    Bundle(temporary, store.address)
+                except DamagedError:
                     if read < _READS:
                         continue
-                    message = str(error).replace(f"{temporary}/", f"{store.address}/")
-                    raise DamagedError(message) from None
+                    raise
                 replace_folder(folder, temporary)
                 return True
     raise AssertionError("the last read returns or raises")
 
 
 def _forget(folder: Path) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with exclusive(folder), partial(folder) as aside:
-        if folder.exists():  # else somebody else was first
-            folder.rename(aside)
-            remove(aside)
+    with storage_errors(folder.name):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with exclusive(folder), partial(folder) as aside:
+            if os.path.lexists(folder):  # else somebody else was first
+                folder.rename(aside)
+                remove(aside)
+
+
+def _copy_files(source: Path, target: Path, names: tuple[str, ...]) -> None:
+    for name in names:
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source / name, target / name, follow_symlinks=False)
+
+
+def _check_id(manifest: Manifest, model_id: str, where: str) -> None:
+    if manifest.model_id != model_id:
+        raise DamagedError(f"{where} is the manifest of another model, {manifest.model_id}")
 
 
 def _is_there(folder: Path) -> bool:

@@ -14,11 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ser import audio
-from ser.bundle import Bundle
 from ser.enrolment import REFRESH_SECONDS, Speakers, check_speaker
 from ser.errors import ConfigError, FieldViolation, NotFoundError, UnsupportedError
 from ser.features import About
-from ser.model_store import find_bundle
+from ser.model_store import open_bundle
 from ser.speakers import SpeakerAdaptation, SpeakerStatistics, together
 
 AudioFile = str | os.PathLike[str] | bytes
@@ -104,10 +103,11 @@ class Predictor:
 
         Raises:
             NotFoundError: If there is no such model.
-            DamagedError: If one of its files is missing or altered.
+            DamagedError: If one of its files is missing, altered, or no regular file.
+            StorageError: If the operating system does not let one be read.
             StoreError: If the address cannot be reached.
         """
-        self.bundle = Bundle(find_bundle(model_save_path, model_id))
+        self.bundle = open_bundle(model_save_path, model_id)
         self.model_id = self.bundle.manifest.model_id
         self.classes = self.bundle.manifest.classes
         self._place = model_save_path
@@ -226,7 +226,8 @@ class Predictor:
         Raises:
             UnsupportedError: If the model does not adapt to speakers.
         """
-        return Speakers(self._place, self.model_id, self._adaptation(), refresh_seconds=self._refresh_seconds)
+        training = self.bundle.manifest.training
+        return Speakers(self._place, self.model_id, training, self._adaptation(), refresh_seconds=self._refresh_seconds)
 
     def enroll(
         self,

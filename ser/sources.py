@@ -18,9 +18,9 @@ from ser import archive
 from ser.access import SCHEMES, Access
 from ser.audio import SUFFIXES
 from ser.errors import ConfigError, DownloadError, FieldViolation, LimitError
-from ser.files import fingerprint
 from ser.progress import Progress, Reporter
 from ser.stores import files_of
+from ser.strict_json import fingerprint
 
 EMBEDDED_CLIPS = 300
 """Clips of the embedded corpus when `embedded:` says nothing else."""

@@ -18,7 +18,7 @@ from typing import Any, Self, overload
 import numpy as np
 import numpy.typing as npt
 
-from ser.arrays import load_arrays, save_arrays
+from ser.arrays import Expected, check_arrays, load_arrays, save_arrays
 from ser.errors import DamagedError
 
 Vector = npt.NDArray[np.float64]
@@ -28,6 +28,9 @@ PRIOR_CLIPS_OF_MEAN = 2.0
 PRIOR_CLIPS_OF_DEVIATION = 10.0
 """The same for the deviation, which takes more clips to know."""
 _SMALLEST_DEVIATION = 1e-6
+MOST_CLIPS = 1_000_000_000
+"""Clips of one speaker; more are a mistake, and no number of Protobuf's int32 any more."""
+_COLUMNS = ("clips", "weight", "total", "squares")
 
 
 @dataclass(frozen=True)
@@ -71,20 +74,22 @@ class SpeakerStatistics:
             "clips": np.array(self.clips), "weight": self.weight, "total": self.total, "squares": self.squares
         }  # fmt: skip
 
+    @staticmethod
+    def array_schema(width: int) -> dict[str, Expected]:
+        """What `arrays` has, of sums over this many features."""
+        return {"clips": Expected("int64", ()), **dict.fromkeys(_COLUMNS[1:], Expected("float64", (width,)))}
+
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> Self:
-        """The inverse of `arrays`.
+        """The inverse of `arrays`, of arrays of the right dtypes and shapes.
 
         Raises:
-            KeyError: If one is missing.
-            ValueError: If they do not fit together.
+            ValueError: If they cannot be sums over clips.
         """
-        weight, total, squares = (np.asarray(arrays[name], np.float64) for name in ("weight", "total", "squares"))
-        if not (weight.shape == total.shape == squares.shape and weight.ndim == 1):
-            raise ValueError(
-                f"expected three vectors of one length, got {weight.shape}, {total.shape}, {squares.shape}"
-            )
-        return cls(int(arrays["clips"]), weight, total, squares)
+        clips, weight, total, squares = (arrays[name] for name in _COLUMNS)
+        if not 1 <= int(clips) <= MOST_CLIPS or weight.min(initial=0) < 0 or squares.min(initial=0) < 0:
+            raise ValueError(f"expected sums over 1 to {MOST_CLIPS} clips, got other numbers")
+        return cls(int(clips), weight, total, squares)
 
 
 @dataclass(frozen=True)
@@ -139,10 +144,7 @@ class SpeakerAdaptation:
     def save(self, path: Path) -> None:
         """Writes it to an .npz file."""
         names = sorted(self.known)
-        columns = {
-            key: np.stack([self.known[name].arrays()[key] for name in names])
-            for key in ("clips", "weight", "total", "squares")
-        }
+        columns = {key: np.stack([self.known[name].arrays()[key] for name in names]) for key in _COLUMNS}
         save_arrays(
             path,
             {
@@ -161,17 +163,36 @@ class SpeakerAdaptation:
         Raises:
             DamagedError: If it is missing or something else.
         """
-        arrays = load_arrays(path)
+        return cls.from_arrays(load_arrays(path), str(path))
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]], where: str) -> Self:
+        """As `load`, of the file's arrays.
+
+        Args:
+            arrays: By name.
+            where: What to call the file in an error.
+
+        Raises:
+            DamagedError: If they are something else.
+        """
+        names, width = (
+            len(arrays[name]) if name in arrays and arrays[name].ndim else None for name in ("speakers", "mean")
+        )
+        vector, table = Expected("float64", (width,)), Expected("float64", (names, width))
+        schema = {"mean": vector, "deviation": vector, "per_clip": vector, "speakers": Expected("str", (names,))}
+        schema |= {"clips": Expected("int64", (names,)), **dict.fromkeys(_COLUMNS[1:], table)}
+        check_arrays(arrays, schema, where)
+        if min(arrays[name].min(initial=0) for name in ("deviation", "per_clip")) < 0:
+            raise DamagedError(f"{where}: expected deviation and per_clip that are not negative")
         try:
             known = {
-                name: SpeakerStatistics.from_arrays(
-                    {key: arrays[key][number] for key in ("clips", "weight", "total", "squares")}
-                )
+                name: SpeakerStatistics.from_arrays({key: arrays[key][number] for key in _COLUMNS})
                 for number, name in enumerate(arrays["speakers"].tolist())
             }
-            return cls(arrays["mean"], arrays["deviation"], arrays["per_clip"], known)
-        except (KeyError, ValueError, IndexError) as error:
-            raise DamagedError(f"{path} has no statistics of speakers: {error}") from None
+        except ValueError as error:
+            raise DamagedError(f"{where} has no statistics of speakers: {error}") from None
+        return cls(arrays["mean"], arrays["deviation"], arrays["per_clip"], known)
 
 
 def known_speakers(adaptation: SpeakerAdaptation | None, speakers: Sequence[str]) -> Sequence[SpeakerStatistics | None]:

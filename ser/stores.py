@@ -14,11 +14,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ser.errors import Code, ConfigError, FieldViolation, SerError
-from ser.files import fingerprint, partial
+from ser.errors import Code, ConfigError, FieldViolation, SerError, StorageError
+from ser.files import partial
+from ser.stored_file import MissingError, StoredFolder, storage_errors
+from ser.strict_json import fingerprint
 
 CACHE_VARIABLE = "SER_CACHE_ROOT"
 """Environment variable: folder for local copies of what lies in object stores."""
+LARGEST_FILE_BYTES = 64 << 20
+"""Largest single file that is read of a folder: a manifest, what is kept of a speaker, a receipt."""
 _ADDRESS = re.compile(r"([a-z][a-z0-9+.-]*)://")
 _PACKAGES = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
 """Scheme to the extra of this package that brings its client."""
@@ -163,45 +167,67 @@ class Store:
 
 
 class Folder:
-    """A folder here, with as much of the face of a `Store` as single files need."""
+    """A folder here, with as much of the face of a `Store` as single files need.
 
-    def __init__(self, folder: Path) -> None:
-        """Names the folder; it need not be there."""
+    Every method raises `StorageError` where the operating system does not allow it; the message names the file.
+    """
+
+    def __init__(self, folder: Path, name: str) -> None:
+        """Names the folder; it need not be there.
+
+        Args:
+            folder: Its path.
+            name: What to call it in errors.
+        """
         self.folder = folder
-        self.address = str(folder)
+        self.address = name
+        self._path = str(folder)
+        self._stored = StoredFolder(folder, name)
 
     def read(self, name: str) -> bytes | None:
-        """A file's content; None if there is none."""
+        """A file's content; None if there is none.
+
+        Raises:
+            DamagedError: If it is no regular file, or larger than `LARGEST_FILE_BYTES`.
+        """
         try:
-            return (self.folder / name).read_bytes()
-        except FileNotFoundError:
+            return self._stored.read(name, at_most=LARGEST_FILE_BYTES)
+        except MissingError:
             return None
 
     def write(self, name: str, content: bytes) -> None:
         """Writes a file, whole or not at all."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with partial(self.folder / name) as temporary:
-            temporary.write_bytes(content)
-            temporary.replace(self.folder / name)
+        with storage_errors(self._stored.where(name)):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with partial(self.folder / name) as temporary:
+                temporary.write_bytes(content)
+                temporary.replace(self.folder / name)
 
     def remove(self, name: str) -> bool:
         """Removes a file; false if there is none."""
-        try:
-            (self.folder / name).unlink()
-        except FileNotFoundError:
-            return False
-        return True
+        with storage_errors(self._stored.where(name)):
+            try:
+                (self.folder / name).unlink()
+            except FileNotFoundError:
+                return False
+            return True
 
     def files(self) -> list[str]:
         """Names of the files in this folder, sorted; hidden ones are left out."""
-        return sorted(path.name for path in self.folder.glob("[!.]*"))
+        with storage_errors(self.address):
+            try:
+                return sorted(name for name in os.listdir(self.folder) if not name.startswith("."))  # noqa: PTH208
+            except (FileNotFoundError, NotADirectoryError):
+                return []
 
     def version(self, name: str) -> tuple[int, int, int] | None:
         """Another one whenever the file is another one; None if there is none."""
         try:
-            state = os.stat(f"{self.address}/{name}")  # noqa: PTH116 - a third of the time of Path.stat
-        except FileNotFoundError:
+            state = os.stat(f"{self._path}/{name}")  # noqa: PTH116 - a third of the time of Path.stat
+        except (FileNotFoundError, NotADirectoryError):
             return None
+        except OSError as error:
+            raise StorageError(self._stored.where(name), error) from error
         return state.st_mtime_ns, state.st_size, state.st_ino
 
 
@@ -217,12 +243,12 @@ def open_place(place: str | os.PathLike[str], *names: str) -> Store | Folder:
     """
     if is_address(place):
         return Store("/".join([os.fspath(place).rstrip("/"), *names]))
-    return Folder(local_path(place).joinpath(*names))
+    return Folder(local_path(place).joinpath(*names), "/".join(names))
 
 
 def files_of(folder: Path) -> dict[str, Path]:
-    """All files below a folder, by their names relative to it; hidden ones are left out."""
-    found = (path for path in folder.rglob("*") if path.is_file())
+    """All files below a folder, by their names relative to it; hidden ones and links are left out."""
+    found = (path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
     named = {path.relative_to(folder).as_posix(): path for path in found}
     return {name: path for name, path in named.items() if not any(part.startswith(".") for part in name.split("/"))}
 

@@ -12,10 +12,12 @@ from typing import Any
 
 from ser.access import Access
 from ser.archive import Limits
-from ser.bundle import REPORT, Bundle
+from ser.bundle import Bundle
 from ser.config import parse
 from ser.dataset import Dataset
+from ser.enrolment import keep_speakers_of
 from ser.errors import NotFoundError
+from ser.manifest import REPORT
 from ser.model_store import bundle_folder, find_bundle, upload_bundle
 from ser.progress import Reporter, silent
 from ser.request import TrainingConfig, TrainRequest
@@ -81,7 +83,9 @@ class Trainer:
         train(features, folder, self.config, force=force, report=self._report)
         evaluate(folder, folder / REPORT, force=force, report=self._report)
         upload_bundle(model_save_path, name)
-        return Bundle(folder)
+        trained = Bundle(folder)
+        keep_speakers_of(model_save_path, name, trained.manifest.training)
+        return trained
 
 
 @dataclass(frozen=True)

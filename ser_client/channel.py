@@ -23,7 +23,8 @@ _RETRIES = {
     "initialBackoff": "0.1s",
     "maxBackoff": "2s",
     "backoffMultiplier": 2,
-    "retryableStatusCodes": ["UNAVAILABLE"],
+    # A server that is just stopping cancels a call that it has not taken yet: gRPC does, nothing was done.
+    "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],
 }
 
 

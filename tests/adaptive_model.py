@@ -10,7 +10,8 @@ from pathlib import Path
 
 import keras
 
-from ser.bundle import KERAS, SPEAKERS, TFLITE, Bundle, file_digests
+from ser.bundle import Bundle, file_digests
+from ser.manifest import KERAS, SPEAKERS, TFLITE
 from ser.models.export import export_tflite
 from ser.speakers import SpeakerAdaptation
 from ser.steps.feature_extraction import load_features

@@ -15,7 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from benchmarks.serving.revision import Revision
+
 BASELINES = Path(__file__).parent / "baselines"
+IN_PROCESS = Path(__file__).parent / "in_process.py"
 _SECONDS_TO_START = 180.0
 
 
@@ -33,6 +36,8 @@ class System:
     environment: dict[str, str] = field(default_factory=dict)
     module: str = ""
     """What its Python must have."""
+    folder: Path | None = None
+    """Working directory; Python imports from it first."""
 
 
 @dataclass
@@ -54,29 +59,34 @@ class Running:
         return max(_rss_bytes(pid) for pid in _family(self.process.pid))
 
 
-def systems(bundle: Path, python: str, workers: int) -> list[System]:
-    """SER over both protocols, and what it is compared with."""
-    root, model_id = bundle.parent, bundle.name
+def ours(revision: Revision, bundle: Path, workers: int) -> list[System]:
+    """SER over both protocols, by the code of a commit."""
+
+    def ser(protocol: str) -> System:
+        http, grpc = free_port(), free_port()
+        environment = {
+            "SER_HTTP_PORT": str(http), "SER_GRPC_PORT": str(grpc), "SER_WORKERS": str(workers),
+            "SER_DATA_ROOT": str(bundle.parents[1] / "data"), "SER_MODEL_ROOT": str(bundle.parent),
+            "PYTHONPATH": str(revision.root),
+        }  # fmt: skip
+        port, path = (http, f"/predict?model_id={bundle.name}") if protocol == "http" else (grpc, bundle.name)
+        command = [sys.executable, "-m", "inference_server"]
+        name = f"{revision.name}, {protocol.upper()}"
+        return System(name, protocol, port, path, command, environment, folder=revision.root)
+
+    return [ser("http"), ser("grpc")]
+
+
+def baselines(bundle: Path, python: str) -> list[System]:
+    """What SER is compared with."""
 
     def baseline(name: str, file: str, module: str, protocol: str = "http") -> System:
         port = free_port()
         path = "Baseline" if protocol == "grpc" else "/predict"
         return System(name, protocol, port, path, [python, str(BASELINES / file), str(bundle), str(port)], {}, module)
 
-    def ser(protocol: str) -> System:
-        http, grpc = free_port(), free_port()
-        environment = {
-            "SER_HTTP_PORT": str(http), "SER_GRPC_PORT": str(grpc), "SER_WORKERS": str(workers),
-            "SER_DATA_ROOT": str(root.parent / "data"), "SER_MODEL_ROOT": str(root),
-        }  # fmt: skip
-        port, path = (http, f"/predict?model_id={model_id}") if protocol == "http" else (grpc, model_id)
-        command = [sys.executable, "-m", "inference_server"]
-        return System(f"SER, {protocol.upper()}", protocol, port, path, command, environment)
-
     bento = free_port()
     return [
-        ser("http"),
-        ser("grpc"),
         baseline("(a) Flask, model.predict, librosa", "flask_app.py", "flask"),
         baseline("(b) grpcio, tf.function, librosa", "grpc_app.py", "grpc", "grpc"),
         baseline("(c) LitServe, tf.function, librosa", "litserve_app.py", "litserve", "json"),
@@ -109,7 +119,7 @@ def running(system: System, clip: Path, log: Path) -> Iterator[Running]:
     with log.open("ab") as output:
         process = subprocess.Popen(
             system.command, env={**os.environ, **system.environment}, stdout=output, stderr=output,
-            start_new_session=True,
+            cwd=system.folder, start_new_session=True,
         )  # fmt: skip
     try:
         while not _listens(system.port):

@@ -19,7 +19,7 @@ from starlette.datastructures import Headers
 from inference_server import metrics
 from inference_server.calls import Call, Calls, request_id
 from inference_server.failures import http_status, retry_after, to_status
-from inference_server.gateway.json_messages import to_json
+from inference_server.gateway.json_text import to_json_text
 from inference_server.gateway.openapi import openapi
 from inference_server.gateway.requests import GoneError, read_request
 from inference_server.gateway.routes import Route, routes
@@ -32,6 +32,9 @@ from ser.errors import ForbiddenError, NotFoundError, SerError
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
+_LARGE_BYTES = 32 << 10
+"""Answers that are larger are written in a thread; this takes a millisecond or two."""
+_SECONDS_UNWATCHED = 0.005
 _SECONDS_BETWEEN_SIGNS_OF_LIFE = 15.0
 _PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; connect-src 'self'"
 _JSON = "application/json"
@@ -121,14 +124,14 @@ class Gateway:
             async with self._enter(route, scope, given, whole=False) as call:
                 request = await read_request(route, variables, scope, receive, self._settings, call)
                 self._calls.admit(call)
-                answer: _Answer = await _while_connected(lambda: self._answer(method, request, call), receive)
+                answer: _Answer = await _while_connected(self._answer(method, request, call), receive)
                 return answer
 
         async def events() -> None:
             async with self._enter(route, scope, given, whole=False) as call:
                 request = await read_request(route, variables, scope, receive, self._settings, call)
                 self._calls.admit(call)
-                await _while_connected(lambda: _send_events(method(request, call), send, given), receive)
+                await _while_connected(_send_events(method(request, call), send, given), receive)
 
         if route.rpc.client_streaming:
             raise _UpgradeError(f"{route.path} is a WebSocket: expected an upgrade")
@@ -142,7 +145,9 @@ class Gateway:
         message = await method(request, call)
         if isinstance(message, httpbody_pb2.HttpBody):
             return _Answer(message.data, message.content_type, headers={"content-security-policy": _PAGE_POLICY})
-        return _Answer(json.dumps(to_json(message), ensure_ascii=False).encode())
+        if message.ByteSize() <= _LARGE_BYTES:
+            return _Answer(to_json_text(message).encode())
+        return _Answer(await call.threads.compute(lambda: to_json_text(message).encode(), call))
 
     def _enter(
         self, route: Route, scope: Scope, given: str, *, whole: bool = True
@@ -195,26 +200,45 @@ class _UpgradeError(SerError):
     headers = {"upgrade": "websocket"}  # noqa: RUF012 - never changed
 
 
-async def _while_connected(work: Callable[[], Awaitable[Any]], receive: Receive) -> Any:
-    """Does the work; ends it when the caller hangs up."""
-    task = asyncio.ensure_future(work())
-    watch = asyncio.ensure_future(_hung_up(receive))
+async def _while_connected(work: Awaitable[Any], receive: Receive) -> Any:
+    """Does the work; ends it when the caller hangs up. Work of some milliseconds is over before that is looked for."""
+    task = asyncio.current_task()
+    watch = _Watch(receive, task)
+    timer = asyncio.get_running_loop().call_later(_SECONDS_UNWATCHED, watch.begin)
     try:
-        await asyncio.wait({task, watch}, return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            return task.result()
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
-        raise GoneError("the caller hung up")
+        return await work
+    except asyncio.CancelledError:
+        if watch.hung_up and task is not None:
+            task.uncancel()  # it ends with an error, and goes on
+            raise GoneError("the caller hung up") from None
+        raise
     finally:
-        watch.cancel()
-        task.cancel()
+        timer.cancel()
+        watch.end()
 
 
-async def _hung_up(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
+class _Watch:
+    """Ends a call's task when its caller hangs up."""
+
+    def __init__(self, receive: Receive, task: asyncio.Task[Any] | None) -> None:
+        self.hung_up = False
+        self._receive = receive
+        self._task = task
+        self._watching: asyncio.Task[None] | None = None
+
+    def begin(self) -> None:
+        self._watching = asyncio.ensure_future(self._watch())
+
+    def end(self) -> None:
+        if self._watching is not None:
+            self._watching.cancel()
+
+    async def _watch(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self.hung_up = True
+        if self._task is not None:
+            self._task.cancel()
 
 
 async def _send_events(messages: AsyncIterator[Message], send: Send, given: str) -> None:
@@ -238,7 +262,7 @@ async def _send_events(messages: AsyncIterator[Message], send: Send, given: str)
             coming = None
             await _send_event(send, message)
     except SerError as error:
-        body = json.dumps(to_json(to_status(error, given)))
+        body = to_json_text(to_status(error, given))
         await send(
             {"type": "http.response.body", "body": f"event: error\ndata: {body}\n\n".encode(), "more_body": True}
         )
@@ -253,7 +277,7 @@ async def _next(messages: AsyncIterator[Message]) -> Message | None:
 
 
 async def _send_event(send: Send, message: Message) -> None:
-    body = f"data: {json.dumps(to_json(message), ensure_ascii=False)}\n\n".encode()
+    body = f"data: {to_json_text(message)}\n\n".encode()
     await send({"type": "http.response.body", "body": body, "more_body": True})
 
 
@@ -264,7 +288,7 @@ def _failure(error: SerError, given: str) -> _Answer:
     status = getattr(error, "http_status", None) or http_status(error)
     if status == 401:
         headers["www-authenticate"] = "Bearer"
-    return _Answer(json.dumps(to_json(to_status(error, given)), ensure_ascii=False).encode(), _JSON, status, headers)
+    return _Answer(to_json_text(to_status(error, given)).encode(), _JSON, status, headers)
 
 
 async def _respond(send: Send, answer: _Answer, given: str) -> None:

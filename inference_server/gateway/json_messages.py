@@ -1,12 +1,10 @@
-"""Between JSON, query strings, forms and messages, by descriptors: every wrong field is named, all of them at once.
+"""From JSON, query strings and forms to messages, by descriptors: every wrong field is named, all of them at once.
 
-`google.protobuf.json_format` stops at the first and names it in its own words; it has the rest: Struct, Timestamp,
-and all that is answered.
+`google.protobuf.json_format` stops at the first and names it in its own words; it has the rest: Struct, Timestamp.
 """
 
 from __future__ import annotations
 
-import functools
 import json
 from collections.abc import Iterable, Mapping
 from typing import Any, NoReturn, TypeVar
@@ -16,18 +14,29 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
 from inference_server.gateway.scalars import WrongValueError, of_text, scalar, shown
-from ser.errors import ConfigError, FieldViolation
+from inference_server.wire import MAX_VIOLATIONS
+from ser.errors import ConfigError, FieldViolation, LimitError
 
 MessageT = TypeVar("MessageT", bound=Message)
+MAX_VALUES = 10_000
+"""Most values of a body of JSON; a call of 64 clips has 500."""
 _MAX_DEPTH = 32
 
 
+def num_values(body: bytes) -> int:
+    """At most how many values JSON holds, but for its strings' commas and brackets; base64 has none of them."""
+    return sum(body.count(mark) for mark in b",[{:")
+
+
 def parse_json(body: bytes) -> Any:
-    """JSON as the standard has it: no NaN, no infinity.
+    """JSON as the standard has it: no NaN, no infinity; of some thousand values.
 
     Raises:
         ConfigError: If it is something else.
+        LimitError: If there are more.
     """
+    if num_values(body) > MAX_VALUES:
+        raise LimitError(f"expected JSON of at most {MAX_VALUES} values, more came")
     try:
         return json.loads(body, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
@@ -50,7 +59,7 @@ def to_message(value: Any, message: MessageT) -> MessageT:
     filler = _Filler()
     filler.fill(value, message, "", 0)
     if filler.violations:
-        raise ConfigError(filler.violations)
+        raise ConfigError(filler.violations[:MAX_VIOLATIONS])
     return message
 
 
@@ -79,41 +88,8 @@ def from_text(pairs: Iterable[tuple[str, str | bytes]], descriptor: Any) -> dict
             else:
                 fields[name] = read
     if violations:
-        raise ConfigError(violations)
+        raise ConfigError(violations[:MAX_VIOLATIONS])
     return fields
-
-
-def to_json(message: Message) -> dict[str, Any]:
-    """A message as JSON has it, under the proto's names, with fields at their defaults; maps by their keys."""
-    content = json_format.MessageToDict(
-        message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
-    )
-    _sort_maps(content, message.DESCRIPTOR)
-    return content
-
-
-def _sort_maps(content: dict[str, Any], descriptor: Any) -> None:
-    """Protobuf's maps come in any order, another one each time: bad to read, and to compare."""
-    for field in _with_maps(descriptor):
-        value = content.get(field.name)
-        if value is None:
-            continue
-        if _is_map(field):
-            content[field.name] = dict(sorted(value.items()))
-        else:
-            for one in value if field.is_repeated else [value]:
-                _sort_maps(one, field.message_type)
-
-
-@functools.cache
-def _with_maps(descriptor: Any) -> tuple[Any, ...]:
-    """The fields of a message that are maps, or messages of this API, which may have some."""
-    return tuple(
-        field
-        for field in descriptor.fields
-        if field.message_type is not None
-        and (_is_map(field) or field.message_type.file.package == descriptor.file.package)
-    )
 
 
 def _no_constant(name: str) -> NoReturn:

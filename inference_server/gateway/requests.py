@@ -10,17 +10,20 @@ from typing import Any
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
-from starlette.datastructures import Headers, UploadFile
-from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.datastructures import Headers
 
 from inference_server.calls import Call
-from inference_server.gateway.json_messages import from_text, parse_json, to_message
+from inference_server.gateway.forms import MAX_PARTS, parse_form
+from inference_server.gateway.json_messages import from_text, num_values, parse_json, to_message
 from inference_server.gateway.routes import Route
 from inference_server.settings import Settings
 from ser.errors import Code, ConfigError, FieldViolation, LimitError, SerError
 
 Scope = dict[str, Any]
 Receive = Any
+_LARGE_BYTES = 256 << 10
+_MANY_VALUES = 500
+"""Bodies that are larger, or of more values, are read in a thread."""
 
 
 class GoneError(SerError):
@@ -51,16 +54,17 @@ async def read_request(
     """
     descriptor: Any = route.rpc.input_type
     fields: dict[str, Any] = dict(variables)
-    query = urllib.parse.parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
-    _merge(fields, from_text(query, descriptor))
+    if scope["query_string"]:
+        query = urllib.parse.parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        _merge(fields, from_text(query, descriptor))
     if route.takes_body:
         headers = Headers(scope=scope)
         body = await _read_body(headers, receive, settings, call)
+        kind = headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+        if body and not _is_cheap(body, kind):
+            return await call.threads.compute(lambda: _with_body(fields, body, kind, headers, descriptor), call)
         if body:
-            content = await _of_body(body, headers, descriptor)
-            if not isinstance(content, Mapping):
-                raise ConfigError([FieldViolation("", "expected a body that is a JSON object")])
-            _merge(fields, content)
+            return _with_body(fields, body, kind, headers, descriptor)
     return to_message(fields, GetMessageClass(descriptor)())
 
 
@@ -87,7 +91,7 @@ async def _read_body(headers: Headers, receive: Receive, settings: Settings, cal
     if announced.isdigit() and int(announced) > limit:
         raise LimitError(f"expected a body of at most {limit} bytes (SER_MAX_MESSAGE_BYTES), got {announced}")
     parts, length = [], 0
-    async with call.arrival.coming():
+    async with call.arrival:
         while True:
             event = await receive()
             if event["type"] == "http.disconnect":
@@ -101,8 +105,24 @@ async def _read_body(headers: Headers, receive: Receive, settings: Settings, cal
                 return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-async def _of_body(body: bytes, headers: Headers, descriptor: Any) -> Any:
-    kind = headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+def _with_body(fields: dict[str, Any], body: bytes, kind: str, headers: Headers, descriptor: Any) -> Message:
+    content = _of_body(body, kind, headers, descriptor)
+    if not isinstance(content, Mapping):
+        raise ConfigError([FieldViolation("", "expected a body that is a JSON object")])
+    _merge(fields, content)
+    return to_message(fields, GetMessageClass(descriptor)())
+
+
+def _is_cheap(body: bytes, kind: str) -> bool:
+    """Whether it takes no time that others would notice to read."""
+    return len(body) <= _LARGE_BYTES and (_is_recording(kind) or num_values(body) <= _MANY_VALUES)
+
+
+def _is_recording(kind: str) -> bool:
+    return kind.startswith("audio/") or kind == "application/octet-stream"
+
+
+def _of_body(body: bytes, kind: str, headers: Headers, descriptor: Any) -> Any:
     if kind == "application/json" or kind.endswith("+json"):
         return parse_json(body)
     if kind == "application/x-www-form-urlencoded":
@@ -111,35 +131,15 @@ async def _of_body(body: bytes, headers: Headers, descriptor: Any) -> Any:
             return parse_json(body)
         with _as_field_errors():
             text = body.decode("ascii")
-            return from_text(urllib.parse.parse_qsl(text, keep_blank_values=True, errors="strict"), descriptor)
+            pairs = urllib.parse.parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=MAX_PARTS)
+            return from_text(pairs, descriptor)
     if kind == "multipart/form-data":
-        return from_text(await _form(body, headers), descriptor)
-    if (kind.startswith("audio/") or kind == "application/octet-stream") and (field := only_bytes_field(descriptor)):
+        return from_text(parse_form(body, headers.get("content-type", "")), descriptor)
+    if _is_recording(kind) and (field := only_bytes_field(descriptor)):
         return {field: body}
     taken = "application/json, multipart/form-data, application/x-www-form-urlencoded"
     recording = ", audio/*" if only_bytes_field(descriptor) else ""
     raise ContentTypeError(f"content-type: expected {taken}{recording}, got {kind[:100]!r}")
-
-
-async def _form(body: bytes, headers: Headers) -> list[tuple[str, str | bytes]]:
-    async def once() -> Any:
-        yield body
-        yield b""
-
-    try:
-        form = await MultiPartParser(headers, once(), max_files=1_000, max_fields=1_000, max_part_size=1 << 20).parse()
-    except (MultiPartException, ValueError, KeyError) as error:
-        message = getattr(error, "message", str(error))
-        raise ConfigError([FieldViolation("", f"expected a multipart form: {message}")]) from None
-    parts: list[tuple[str, str | bytes]] = []
-    async with contextlib.AsyncExitStack() as stack:
-        for name, value in form.multi_items():
-            if isinstance(value, UploadFile):
-                stack.push_async_callback(value.close)
-                parts.append((name, await value.read()))
-            else:
-                parts.append((name, value))
-    return parts
 
 
 @contextlib.contextmanager
@@ -148,3 +148,5 @@ def _as_field_errors() -> Iterator[None]:
         yield
     except UnicodeDecodeError as error:
         raise ConfigError([FieldViolation("", f"expected a form in UTF-8: {error}")]) from None
+    except ValueError:
+        raise LimitError(f"expected a form of at most {MAX_PARTS} fields, more came") from None

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import Any
 
 from google.protobuf.message import Message
@@ -13,7 +13,8 @@ from google.protobuf.message_factory import GetMessageClass
 
 from inference_server.calls import Call
 from inference_server.failures import to_status
-from inference_server.gateway.json_messages import parse_json, to_json, to_message
+from inference_server.gateway.json_messages import parse_json, to_message
+from inference_server.gateway.json_text import to_json_text
 from inference_server.gateway.requests import only_bytes_field
 from inference_server.gateway.routes import Route
 from ser.errors import SerError
@@ -21,6 +22,8 @@ from ser.errors import SerError
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 _NORMAL, _REFUSED = 1000, 1008
+_FEW_CHARACTERS = 16 << 10
+"""Longer messages are read in a thread."""
 
 
 async def serve_socket(
@@ -44,11 +47,10 @@ async def serve_socket(
             async for answer in method(_requests(route, receive, gone, call), call):
                 if gone.is_set():
                     return
-                await send({"type": "websocket.send", "text": json.dumps(to_json(answer), ensure_ascii=False)})
+                await send({"type": "websocket.send", "text": to_json_text(answer)})
     except SerError as error:
         if not gone.is_set():
-            failure = {"error": to_json(to_status(error, given))}
-            await send({"type": "websocket.send", "text": json.dumps(failure, ensure_ascii=False)})
+            await send({"type": "websocket.send", "text": f'{{"error": {to_json_text(to_status(error, given))}}}'})
             await send({"type": "websocket.close", "code": _REFUSED, "reason": str(error)[:40]})
         return
     if not gone.is_set():
@@ -59,6 +61,10 @@ async def _requests(route: Route, receive: Receive, gone: asyncio.Event, call: C
     descriptor: Any = route.rpc.input_type
     make = GetMessageClass(descriptor)
     field = only_bytes_field(descriptor)
+
+    def of_json(text: str) -> Message:
+        return to_message(parse_json(text.encode()), make())
+
     while True:
         event = await receive()
         if event["type"] == "websocket.disconnect":
@@ -69,7 +75,9 @@ async def _requests(route: Route, receive: Receive, gone: asyncio.Event, call: C
         call.arrival.add(len(data or text or ""))
         if data is not None and field is not None:
             yield make(**{field: data})
+        elif text and len(text) <= _FEW_CHARACTERS:
+            yield of_json(text)
         elif text:
-            yield to_message(parse_json(text.encode()), make())
+            yield await call.threads.compute(partial(of_json, text), call)
         else:
             return

@@ -16,6 +16,7 @@ from inference_server.settings import Settings
 from ser.errors import SerError
 
 _TICK_SECONDS = 0.1
+_SECONDS_TO_LOOK = 3.0
 _SECONDS_BEYOND = 5.0
 """A lock on the queue, and a process that is being killed, may take so long beyond what `stop` is given."""
 logger = logging.getLogger("ser.jobs")
@@ -40,6 +41,7 @@ class JobLoop:
         self._runner: JobRunner | None = None
         self._trouble = Backoff("training jobs wait", first=0.2, longest=5.0)
         self._stop = threading.Event()
+        self._looked = threading.Event()
         self._seconds_to_stop = 0.0
         self._thread = threading.Thread(target=self._run, name="jobs", daemon=True)
         try:
@@ -51,8 +53,13 @@ class JobLoop:
             self._trouble.failed(_words(error, settings.jobs_path.parent))
 
     def start(self) -> None:
-        """Starts the thread. It lives until `stop`: the kernel ends the processes of jobs with the thread."""
+        """Starts the thread, and has it look at the queue once, unless that takes long.
+
+        What ran when the last server died is no longer said to run then. The thread lives until `stop`: the kernel ends
+        the processes of jobs with the thread that started them.
+        """
         self._thread.start()
+        self._looked.wait(_SECONDS_TO_LOOK)
 
     def stop(self, seconds: float) -> None:
         """Ends the jobs under way, which go back into the queue, within so many seconds and a moment."""
@@ -63,9 +70,12 @@ class JobLoop:
             logger.error("the running of jobs does not end in time, it is left")
 
     def _run(self) -> None:
-        while not self._stop.wait(_TICK_SECONDS):
+        while True:
             if self._trouble.is_due:
                 self._attempt()
+            self._looked.set()
+            if self._stop.wait(_TICK_SECONDS):
+                break
         try:
             if self._runner is not None:
                 self._runner.stop(self._seconds_to_stop)

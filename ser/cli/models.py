@@ -7,27 +7,36 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from ser.bundle import Bundle, Manifest
 from ser.cli.options import DEFAULT_MODEL_SAVE_PATH, AsJson, ModelSavePath, print_json, print_table
-from ser.errors import DamagedError
-from ser.model_store import find_bundle, list_models, load_manifest
+from ser.errors import ConfigError, DamagedError, FieldViolation, StorageError
+from ser.manifest import Manifest
+from ser.model_store import delete_bundle, list_models, load_manifest, open_bundle
 
 
 def command(
     model_id: Annotated[str | None, typer.Argument(help="Show all of one model.")] = None,
+    delete: Annotated[
+        bool, typer.Option("--delete", help="Delete that model, its report, and who enrolled for it.")
+    ] = False,
     model_save_path: ModelSavePath = DEFAULT_MODEL_SAVE_PATH,
     as_json: AsJson = False,
 ) -> None:
-    """List the models, or show one whole and check that it is undamaged."""
+    """List the models, show one whole and check that it is undamaged, or delete one."""
+    if delete:
+        if model_id is None:
+            raise ConfigError([FieldViolation("model_id", "expected the model to delete: ser models MODEL --delete")])
+        delete_bundle(model_save_path, model_id)
+        typer.echo(f"deleted {model_id}, and who enrolled for it")
+        return
     if model_id is not None:
-        print_json(Bundle(find_bundle(model_save_path, model_id)).manifest.model_dump(mode="json"))
+        print_json(open_bundle(model_save_path, model_id).manifest.model_dump(mode="json"))
         return
     manifests: list[Manifest] = []
-    damage: DamagedError | None = None
+    damage: DamagedError | StorageError | None = None
     for name in list_models(model_save_path):
         try:
             manifests.append(load_manifest(model_save_path, name))
-        except DamagedError as error:
+        except (DamagedError, StorageError) as error:
             if damage is not None:
                 typer.echo(f"ser: {damage}", err=True)
             damage = error

@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ser.errors import ConfigError, DamagedError, FieldViolation, NotFoundError
+from ser.errors import ConfigError, DamagedError, FieldViolation, NotFoundError, StorageError
 from ser.model_store import list_models, load_manifest
 
 DEFAULT_MODEL_SAVE_PATH = "models"
@@ -90,7 +90,7 @@ def newest_model(model_save_path: str) -> str:
     for name in list_models(model_save_path):
         try:
             created[name] = load_manifest(model_save_path, name).created
-        except DamagedError:
+        except (DamagedError, StorageError):
             continue
     if not created:
         raise NotFoundError(f"no model in {model_save_path}; train one with: ser train, or make demo")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ser.bundle import REPORT
 from ser.cli import request_options as options
 from ser.cli.options import AsJson, print_json, print_model
 from ser.console import progress_display
 from ser.evaluation.report import REPORT_HTML
+from ser.manifest import REPORT
 from ser.model_store import bundle_folder
 from ser.request import TrainRequest
 from ser.trainer import run

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from ser.arrays import Expected
 from ser.config import Config
 from ser.registry import Registry
 from ser.speakers import Vector, statistics_of
@@ -58,6 +59,19 @@ class FeatureExtractor(abc.ABC, Generic[ConfigT]):
         Raises:
             ConfigError: If the config cannot be realised; its field is relative to the config.
         """
+
+    @classmethod
+    def array_schema(cls, config: ConfigT) -> Mapping[str, Expected] | None:  # noqa: ARG003 - for those that have one
+        """What the arrays must be when they are read back from a file that a stranger may have written.
+
+        Args:
+            config: The validated config.
+
+        Returns:
+            dtype and shape of each array; there are no others. None, the default, has them given to the constructor
+            as they are: numbers that are finite, strings and booleans, of any shape.
+        """
+        return None
 
     @abc.abstractmethod
     def shape(self, piece_samples: int) -> tuple[int, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Self
 
@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from ser.acoustics import CHANNELS, HOP_SAMPLES, Descriptors, delta, describe_all
 from ser.acoustics.descriptors import N_CEPSTRAL, N_MELS
+from ser.arrays import Expected
 from ser.audio import SAMPLE_RATE_HZ
 from ser.config import Config
 from ser.features.base import EXTRACTORS, About, FeatureExtractor
@@ -58,6 +59,11 @@ class Functionals(FeatureExtractor[FunctionalsConfig]):
     def create(cls, config: FunctionalsConfig, corpus: Sequence[About]) -> Self:  # noqa: ARG003 - nothing is fitted
         """See `FeatureExtractor.create`."""
         return cls(config, {})
+
+    @classmethod
+    def array_schema(cls, config: FunctionalsConfig) -> Mapping[str, Expected]:  # noqa: ARG003 - nothing is fitted
+        """See `FeatureExtractor.array_schema`."""
+        return {}
 
     def shape(self, piece_samples: int) -> tuple[int, ...]:  # noqa: ARG002 - statistics do not grow with time
         """See `FeatureExtractor.shape`."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Annotated, Self
 
@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pydantic
 from pydantic import Field
 
+from ser.arrays import Expected
 from ser.audio import SAMPLE_RATE_HZ
 from ser.config import Config, Flag, Real, Whole
 from ser.errors import ConfigError, FieldViolation
@@ -127,6 +128,15 @@ class MFCC(FeatureExtractor[MFCCConfig]):
                 "dct": np.ascontiguousarray(dct.T, dtype=np.float32),
             },
         )
+
+    @classmethod
+    def array_schema(cls, config: MFCCConfig) -> Mapping[str, Expected]:
+        """See `FeatureExtractor.array_schema`."""
+        return {
+            "window": Expected("float32", (config.window_samples,)),
+            "filterbank": Expected("float32", (2 * (config.fft_length // 2 + 1), config.num_filters)),
+            "dct": Expected("float32", (config.num_filters, config.num_cepstral)),
+        }
 
     def shape(self, piece_samples: int) -> tuple[int, ...]:
         """See `FeatureExtractor.shape`."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 import pydantic
 
+from ser.arrays import Expected
 from ser.config import Config, Flag
 from ser.features.base import EXTRACTORS, About, FeatureExtractor
 
@@ -47,6 +48,11 @@ class SpeakerAndGenderAndTextType(FeatureExtractor[SpeakerAndGenderAndTextTypeCo
         """See `FeatureExtractor.create`."""
         values = {name: sorted({str(getattr(about, name)) for about in corpus}) for name in config.used}
         return cls(config, {name: np.array(known, dtype=np.str_) for name, known in values.items()})
+
+    @classmethod
+    def array_schema(cls, config: SpeakerAndGenderAndTextTypeConfig) -> Mapping[str, Expected]:
+        """See `FeatureExtractor.array_schema`."""
+        return {name: Expected("str", (None,)) for name in config.used}
 
     def shape(self, piece_samples: int) -> tuple[int, ...]:  # noqa: ARG002 - one-hots do not depend on time
         """See `FeatureExtractor.shape`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Self
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy.typing as npt
 from ser.acoustics import CHANNELS, HOP_SAMPLES, Descriptors, describe_all
 from ser.acoustics.descriptors import N_CEPSTRAL, N_MELS
 from ser.acoustics.views import derive
+from ser.arrays import Expected
 from ser.config import Config
 from ser.features.base import EXTRACTORS, About, FeatureExtractor
 from ser.speakers import Vector, statistics_of
@@ -46,6 +47,11 @@ class SpeechFrames(FeatureExtractor[SpeechFramesConfig]):
     def create(cls, config: SpeechFramesConfig, corpus: Sequence[About]) -> Self:  # noqa: ARG003 - nothing is fitted
         """See `FeatureExtractor.create`."""
         return cls(config, {})
+
+    @classmethod
+    def array_schema(cls, config: SpeechFramesConfig) -> Mapping[str, Expected]:  # noqa: ARG003 - nothing is fitted
+        """See `FeatureExtractor.array_schema`."""
+        return {}
 
     def shape(self, piece_samples: int) -> tuple[int, ...]:
         """See `FeatureExtractor.shape`."""

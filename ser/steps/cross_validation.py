@@ -12,15 +12,17 @@ from ser.errors import ConfigError, DamagedError, FieldViolation
 from ser.evaluation import GroupRow, ReportFacts, ScoredSamples, write_report
 from ser.evaluation.cross_validated import CrossValidated, evaluate_folds, write_predictions
 from ser.evaluation.metrics import summary
-from ser.files import STAMP, fingerprint, make_folder, read_json, stamp_of, write_json
+from ser.files import make_folder, read_json, stamp_of, write_json
 from ser.progress import Reporter, silent
 from ser.request import CrossValidationConfig
 from ser.split import UNHEARD_SPEAKERS, Fold, Protocol, folds
+from ser.stamps import check_folder
 from ser.steps.enrolling import enrolled
 from ser.steps.evaluation import printable
 from ser.steps.feature_extraction import SETTINGS, load_features, load_frontend
 from ser.steps.fitting import fit_on
 from ser.steps.training import model_identity, score
+from ser.strict_json import fingerprint
 from ser.training_set import TrainingSet
 
 SCORES = "scores.npz"
@@ -99,6 +101,7 @@ def load_scores(scores: Path) -> ScoredSamples:
     Raises:
         DamagedError: If it is missing or something else.
     """
+    check_folder(scores)
     return ScoredSamples.load(scores / SCORES)
 
 
@@ -116,6 +119,7 @@ def summarise(scores: Sequence[Path], report_folder: Path, *, force: bool = Fals
     Raises:
         DamagedError: If a fold is missing, comes twice or is of another cross-validation.
     """
+    stamps = {folder: check_folder(folder) for folder in scores}
     found = sorted(
         ((read_json(folder / FOLD), folder) for folder in scores),
         key=lambda one: (one[0]["random_state"], one[0]["fold"]),
@@ -150,7 +154,7 @@ def summarise(scores: Sequence[Path], report_folder: Path, *, force: bool = Fals
         write_report(folder, result.pooled, facts)
         write_predictions(folder / PREDICTIONS, parts)
 
-    made_from = {"folds": [read_json(folder / STAMP)["fingerprint"] for _, folder in found]}
+    made_from = {"folds": [stamps[folder].fingerprint for _, folder in found]}
     make_folder(report_folder, made_from, write, force=force)
     return result
 

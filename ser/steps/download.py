@@ -7,9 +7,10 @@ import shutil
 from pathlib import Path
 
 from ser.dataset import Dataset
-from ser.files import STAMP, make_folder, read_json
+from ser.files import make_folder
 from ser.progress import Reporter, silent
 from ser.request import DownloadConfig
+from ser.stamps import STAMP, read_stamp
 
 
 def download(config: DownloadConfig, corpus: Path, *, report: Reporter = silent) -> None:
@@ -40,8 +41,9 @@ def download(config: DownloadConfig, corpus: Path, *, report: Reporter = silent)
     def copy(folder: Path) -> None:
         shutil.copytree(source, folder, dirs_exist_ok=True, copy_function=_link, ignore=shutil.ignore_patterns(STAMP))
 
-    made_from = {**read_json(source / STAMP)["made_from"], "corpus": manifest.sha256}
-    make_folder(corpus, made_from, copy, force=force)
+    stamp = read_stamp(source)
+    made_from = {**(stamp.made_from if stamp else {}), "corpus": manifest.sha256}
+    make_folder(corpus, made_from, copy, force=force, digests=False)  # corpus.json has those of the clips
 
 
 def _link(source: str, target: str) -> None:

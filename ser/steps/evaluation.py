@@ -12,13 +12,15 @@ from ser.evaluation import Evaluation, ReportFacts, write_report
 from ser.evaluation.metrics import evaluate as measure
 from ser.evaluation.report import METRICS_JSON
 from ser.feature_set import FeatureSet
-from ser.files import fingerprint, make_folder, read_json
+from ser.files import make_folder, read_json
 from ser.model_store import save_bundle, write_receipt
 from ser.progress import Progress, Reporter, silent
 from ser.request import PublishConfig
 from ser.split import VALIDATION_SHARE
+from ser.stamps import check_folder
 from ser.steps.feature_extraction import load_features
 from ser.steps.training import score
+from ser.strict_json import fingerprint
 
 
 def evaluate(
@@ -74,6 +76,7 @@ def publish(bundle: Path, report_folder: Path, config: PublishConfig) -> Path | 
         The published bundle's folder, of an address its local copy's; None if the report's UAR is below the least,
         and nothing was written.
     """
+    check_folder(report_folder)
     uar = read_json(report_folder / METRICS_JSON)["uar"]
     saved = save_bundle(bundle, report_folder, config.model_save_path) if uar >= config.minimum_uar else None
     if config.receipt:

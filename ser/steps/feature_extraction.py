@@ -13,17 +13,18 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from ser.arrays import load_arrays, save_arrays
+from ser.arrays import check_arrays, load_arrays, map_rows, save_arrays
 from ser.audio import Samples
 from ser.augmentation import virtual_speaker
 from ser.corpus_folder import Clip, Manifest, load_manifest, read_clip
 from ser.errors import ConfigError, DamagedError, FieldViolation
-from ser.feature_set import FeatureSet, Sample, sample_table, samples_of
-from ser.files import STAMP, make_folder, read_json, write_json
+from ser.feature_set import TABLE, FeatureSet, Sample, sample_table, samples_of
+from ser.files import make_folder, read_json, write_json
 from ser.frontend import FrontEnd, num_pieces
 from ser.parallel import keep_freed_memory, ordered_map
 from ser.progress import Progress, Reporter, silent
 from ser.request import FeatureConfig
+from ser.stamps import check_folder
 from ser.version import VERSION
 
 ROWS = "rows.npy"
@@ -117,7 +118,9 @@ def join_parts(parts: Sequence[Path], features: Path, *, force: bool = False) ->
     Raises:
         DamagedError: If a part is missing, comes twice, or is of other features.
     """
-    made_from = [read_json(part / STAMP)["made_from"] for part in parts]
+    made_from = [check_folder(part).made_from for part in parts]
+    if any(not isinstance(one.get("part"), int) for one in made_from):
+        raise DamagedError("expected parts of features, got other folders")
     ordered = [part for _, part in sorted(zip(made_from, parts, strict=True), key=lambda pair: int(pair[0]["part"]))]
     identities = [{name: value for name, value in one.items() if name != "part"} for one in made_from]
     numbers = sorted(one["part"] for one in made_from)
@@ -140,23 +143,30 @@ def feature_settings(config: FeatureConfig) -> dict[str, Any]:
 def load_features(folder: Path) -> FeatureSet:
     """The feature set of a feature folder, its rows memory-mapped.
 
+    Every file is held against its digest: rows are read once for that, a process and folder.
+
     Raises:
-        DamagedError: If a file is missing or altered in size.
+        DamagedError: If a file is missing or altered.
     """
+    written = check_folder(folder).files
+    rows, virtual = (map_rows(folder / name) if name in written else None for name in (ROWS, VIRTUAL))
+    if rows is None:
+        raise DamagedError(f"{folder / ROWS} is missing")
+    table = load_arrays(folder / SAMPLES)
+    check_arrays(table, TABLE, str(folder / SAMPLES))
     try:
-        rows, virtual = (
-            np.load(folder / name, mmap_mode="r", allow_pickle=False) if (folder / name).exists() else None
-            for name in (ROWS, VIRTUAL)
-        )
-        if rows is None:
-            raise DamagedError(f"{folder / ROWS} is missing")
-        return FeatureSet(rows, samples_of(load_arrays(folder / SAMPLES)), virtual)
-    except (ValueError, KeyError, OSError) as error:
+        return FeatureSet(rows, samples_of(table), virtual)
+    except (ValueError, IndexError) as error:
         raise DamagedError(f"{folder} is not the feature folder that was written there: {error}") from None
 
 
 def load_frontend(folder: Path) -> FrontEnd:
-    """The front-end that made a feature folder."""
+    """The front-end that made a feature folder.
+
+    Raises:
+        DamagedError: If its arrays or settings are missing or altered.
+    """
+    check_folder(folder)
     return FrontEnd.load(folder / FRONTEND, read_json(folder / SETTINGS)["frontend"])
 
 

@@ -12,20 +12,22 @@ from typing import Any
 
 import numpy as np
 
-from ser.bundle import FRONTEND, KERAS, SPEAKERS, TFLITE, VALIDATION, Manifest, file_digests
+from ser.bundle import file_digests
 from ser.errors import DamagedError
 from ser.evaluation.metrics import ScoredSamples
 from ser.evaluation.metrics import evaluate as measure
 from ser.feature_set import FeatureSet
-from ser.files import fingerprint, make_folder, read_json, stamp_of
+from ser.files import make_folder, read_json, stamp_of
 from ser.frontend import Standardiser
 from ser.litert import LiteRTModel
+from ser.manifest import FRONTEND, KERAS, SPEAKERS, TFLITE, VALIDATION, Manifest
 from ser.progress import Reporter, silent
 from ser.request import TrainingConfig
 from ser.speakers import known_speakers, with_profiles
 from ser.split import Protocol, folds
 from ser.steps.feature_extraction import SETTINGS, load_features, load_frontend
 from ser.steps.fitting import fit_on
+from ser.strict_json import fingerprint
 from ser.training_set import TrainingSet
 from ser.version import VERSION
 

@@ -16,8 +16,8 @@ from ser.bundle import Bundle
 from ser.config import parse
 from ser.dataset import Dataset
 from ser.errors import TrainingError
-from ser.files import STAMP
 from ser.request import TrainRequest
+from ser.stamps import STAMP
 
 
 def request(folder: Path, **changes: object) -> TrainRequest:

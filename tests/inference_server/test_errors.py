@@ -236,10 +236,13 @@ def test_a_binary_message_that_is_cut_short_or_has_unknown_fields(server: Server
 
 
 def test_errors_are_json_whatever_was_sent(server: Server) -> None:
+    form = "application/x-www-form-urlencoded"
     with server.client() as client:
         answers = [
             client.post("/predict", content=b"{"),
+            client.post("/predict", content=b"[" * 9_000),
             client.post("/predict", content=b"[" * 100_000),
+            client.post("/predict", content=b"a=&" * 2_000, headers={"content-type": form}),
             client.post("/predict", content=b'{"model_id": NaN}'),
             client.post("/predict", content=b"\xff\xfe", headers={"content-type": "application/json"}),
             client.post("/predict", content=b"x", headers={"content-type": "text/plain"}),
@@ -251,6 +254,8 @@ def test_errors_are_json_whatever_was_sent(server: Server) -> None:
             client.get("/jobs", params={"page_size": "0"}),
             client.get("/jobs", params={"page_token": "x"}),
         ]
-    assert [answer.status_code for answer in answers] == [400, 400, 400, 400, 415, 400, 405, 426, 400, 400, 400, 400]
+    assert [answer.status_code for answer in answers] == [
+        *(400, 400, 413, 413, 400, 400, 415, 400, 405, 426, 400, 400, 400, 400)
+    ]
     for answer in answers:
         assert json.loads(answer.content)["message"]

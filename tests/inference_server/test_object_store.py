@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from ser.bundle import MANIFEST, Bundle
+from ser.bundle import Bundle
+from ser.manifest import MANIFEST
 from ser.model_store import list_models, save_bundle
 from tests.deadlines import tries
 from tests.inference_server.harness import Server, serve

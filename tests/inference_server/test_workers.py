@@ -134,7 +134,7 @@ def test_workers_and_jobs_wait_while_the_system_refuses_processes(home: Path) ->
         assert server.process.poll() is None
         resource.prlimit(pid, resource.RLIMIT_NOFILE, usual)
         wait_until_replaced(server, victim, 2)
-        give_up = time.monotonic() + 120
+        give_up = time.monotonic() + 300
         while (state := call_again(lambda: client.get(f"/jobs/{job_id}").json()["state"])) != "SUCCEEDED":
             assert state in ("QUEUED", "RUNNING")
             assert time.monotonic() < give_up

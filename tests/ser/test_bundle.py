@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ser.bundle import FILES, Bundle, Manifest
+from ser.bundle import Bundle
 from ser.dataset import Dataset
 from ser.errors import ConfigError, DamagedError, NotFoundError
 from ser.feature_set import FeatureSet
+from ser.manifest import FILES, Manifest
 from ser.model_store import find_bundle, list_models
 from ser.predictor import Predictor
 from ser.steps.feature_extraction import load_features

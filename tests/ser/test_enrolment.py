@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import shutil
 from pathlib import Path
 
@@ -38,6 +39,11 @@ def predictor(models: Path, adaptive: Bundle) -> Predictor:
     return Predictor(models, adaptive.manifest.model_id)
 
 
+def kept(models: Path, predictor: Predictor) -> Path:
+    """Where a model's speakers lie."""
+    return models / ".speakers" / predictor.model_id / predictor.bundle.manifest.training
+
+
 def as_anna(predictor: Predictor) -> tuple[int, dict[str, float]]:
     prediction = predictor.predict(CLIP, about=About(speaker="anna"))
     return prediction.speaker_clips, prediction.probabilities
@@ -64,14 +70,14 @@ def test_a_model_adapts_to_who_enrolled_and_to_clips_that_come_along(predictor: 
 def test_what_is_kept_is_sums_and_no_sound(predictor: Predictor, models: Path) -> None:
     predictor.enroll("anna", ANNA)
     (path,) = (path for path in (models / ".speakers").rglob("*") if path.is_file() and path.name[0] != ".")
-    assert path == models / ".speakers" / predictor.model_id / "anna.npz"
-    with np.load(path, allow_pickle=False) as kept:
-        assert sorted(kept.files) == ["clips", "squares", "total", "weight"]
-        assert {kept[name].size for name in ("squares", "total", "weight")} == {
+    assert path == kept(models, predictor) / "anna.npz"
+    with np.load(path, allow_pickle=False) as arrays:
+        assert sorted(arrays.files) == ["clips", "squares", "total", "weight"]
+        assert {arrays[name].size for name in ("squares", "total", "weight")} == {
             len(predictor.bundle.adaptation.mean)  # type: ignore[union-attr]
         }
         expected = sum(predictor.listen_to([clip]).total for clip in ANNA)
-        np.testing.assert_allclose(kept["total"], expected)
+        np.testing.assert_allclose(arrays["total"], expected)
     assert list_models(models) == [predictor.model_id]
 
 
@@ -164,7 +170,7 @@ def test_a_model_that_does_not_adapt_refuses_clips_and_takes_a_name(bundle: Bund
 
 
 def test_sums_that_do_not_fit_the_model_are_told_of(predictor: Predictor, models: Path) -> None:
-    path = models / ".speakers" / predictor.model_id / "anna.npz"
+    path = kept(models, predictor) / "anna.npz"
     predictor.enroll("anna", ANNA)
     whole = dict(np.load(path))
     for damaged in (
@@ -192,10 +198,69 @@ def test_a_model_takes_its_speakers_with_it(predictor: Predictor, models: Path) 
     with pytest.raises(NotFoundError, match="no model"):
         predictor.enroll("anna", ANNA)
     # A deletion that was killed half-way goes on.
-    (models / ".speakers" / predictor.model_id).mkdir()
+    kept(models, predictor).mkdir(parents=True)
+    delete_bundle(models, predictor.model_id)
+    assert not (models / ".speakers" / predictor.model_id).exists()
     with pytest.raises(NotFoundError, match="no model"):
         delete_bundle(models, predictor.model_id)
-    assert not (models / ".speakers" / predictor.model_id).exists()
+
+
+def trained_again(models: Path, bundle: Bundle, *, removed: bool) -> None:
+    """Publishes the model as another training of the same settings makes it: the same bits, later."""
+    folder = Path(shutil.copytree(bundle.folder, models.parent / "again", dirs_exist_ok=True))
+    manifest = bundle.manifest.model_copy(update={"created": "2031-01-01T00:00:00+00:00"})
+    manifest.save(folder)
+    if removed:
+        shutil.rmtree(models / manifest.model_id)
+        save_bundle(folder, None, models)
+    else:  # as `train` does with force: the folder is replaced in place
+        shutil.rmtree(models / manifest.model_id)
+        shutil.copytree(folder, models / manifest.model_id)
+
+
+@pytest.mark.parametrize("removed", [True, False])
+def test_a_model_that_was_trained_again_knows_nobody_of_the_old_one(
+    predictor: Predictor, models: Path, adaptive: Bundle, removed: bool
+) -> None:
+    predictor.enroll("anna", ANNA)
+    old = kept(models, predictor)
+    assert Predictor(models, predictor.model_id).known("anna") is not None  # opened again, it is the same model
+    trained_again(models, adaptive, removed=removed)
+    again = Predictor(models, predictor.model_id)
+    assert again.known("anna") is None
+    assert "anna" not in {one.speaker for one in again.speakers.list()}
+    assert old.exists() != removed  # saving deletes what enrolled in the old one
+    with pytest.raises(NotFoundError, match="was trained again meanwhile; enroll in the new one"):
+        predictor.enroll("anna", ANNA)
+    assert again.enroll("bert", ANNA[:1]) == 1
+    assert not old.exists()  # and so does the next enrolment
+    assert [path.name for path in kept(models, again).iterdir()] == ["bert.npz"]
+
+
+def test_a_model_that_comes_back_from_a_backup_keeps_its_speakers(predictor: Predictor, models: Path) -> None:
+    predictor.enroll("anna", ANNA)
+    shutil.move(models / predictor.model_id, models.parent / "backup")
+    save_bundle(models.parent / "backup", None, models)
+    assert as_anna(Predictor(models, predictor.model_id))[0] == 3
+
+
+@pytest.mark.parametrize("what", ["fifo", "link", "folder", "large"])
+def test_what_is_no_file_among_the_speakers_is_named_at_once(predictor: Predictor, models: Path, what: str) -> None:
+    predictor.enroll("bert", ANNA)
+    path = kept(models, predictor) / "anna.npz"
+    match what:
+        case "fifo":
+            os.mkfifo(path)
+        case "link":
+            path.symlink_to(path.parent / "bert.npz")
+        case "folder":
+            path.mkdir()
+        case "large":
+            with path.open("wb") as file:
+                file.truncate(1 << 40)
+    with pytest.raises(DamagedError, match=rf"^\.speakers/{predictor.model_id}/\w+/anna\.npz: expected"):
+        as_anna(predictor)
+    assert [one.speaker for one in predictor.speakers.list() if one.enrolled_clips] == ["bert"]
 
 
 def test_an_object_store_has_them_too(s3_bucket: str, adaptive: Bundle) -> None:
@@ -209,7 +274,7 @@ def test_an_object_store_has_them_too(s3_bucket: str, adaptive: Bundle) -> None:
     assert as_anna(patient)[0] == 0  # its time has not come yet
     assert list_models(place) == [model_id]
     assert [one.enrolled_clips for one in elsewhere.speakers.list() if one.speaker == "anna"] == [3]
-    key = f"models/.speakers/{model_id}/anna.npz"
+    key = f"models/.speakers/{model_id}/{adaptive.manifest.training}/anna.npz"
     client, name = boto3.client("s3"), s3_bucket.removeprefix("s3://")
     assert client.get_object(Bucket=name, Key=key)["Body"].read()[:2] == b"PK"
     elsewhere.speakers.delete("anna")
@@ -231,7 +296,8 @@ def test_a_store_that_cannot_be_reached_leaves_what_is_known(
     predictor.enroll("anna", ANNA)
     assert as_anna(predictor)[0] == 3
     boto3.client("s3").delete_object(
-        Bucket=s3_bucket.removeprefix("s3://"), Key=f".speakers/{adaptive.manifest.model_id}/anna.npz"
+        Bucket=s3_bucket.removeprefix("s3://"),
+        Key=f".speakers/{adaptive.manifest.model_id}/{adaptive.manifest.training}/anna.npz",
     )
     assert as_anna(predictor)[0] == 0
     predictor.enroll("anna", ANNA)

@@ -48,5 +48,5 @@ def test_a_saved_set_is_the_same(tmp_path: Path) -> None:
 
 def test_another_file_is_told(tmp_path: Path) -> None:
     np.savez(tmp_path / "set.npz", rows=ROWS)
-    with pytest.raises(DamagedError, match=r"set\.npz is not a feature set: 'name'"):
+    with pytest.raises(DamagedError, match=r"set\.npz lacks 'name'"):
         FeatureSet.load(tmp_path / "set.npz")

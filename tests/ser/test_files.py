@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from ser.errors import DamagedError
-from ser.files import STAMP, exclusive, make_folder, read_json, recover, sweep_below, write_json
+from ser.files import exclusive, make_folder, read_json, recover, sweep_below, write_json
+from ser.stamps import STAMP
 
 
 def names(folder: Path) -> set[str]:

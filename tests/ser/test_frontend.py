@@ -12,7 +12,7 @@ from ser.errors import DamagedError
 from ser.features import About
 from ser.features.mfcc import MFCC, MFCCConfig
 from ser.features.speaker_and_gender_and_text_type import SpeakerAndGenderAndTextTypeConfig
-from ser.frontend import FrontEnd, Standardiser, load_standardiser
+from ser.frontend import FrontEnd, Standardiser, unpack_frontend
 from ser.training_set import StandardisedRows, TrainingRows
 
 RNG = np.random.default_rng(3)
@@ -74,14 +74,15 @@ def test_a_saved_front_end_is_the_same(tmp_path: Path) -> None:
     front.save(tmp_path / "f.npz", standardiser)
     again = FrontEnd.load(tmp_path / "f.npz", front.settings())
     np.testing.assert_array_equal(again.transform(samples, CORPUS[0]), front.transform(samples, CORPUS[0]))
-    np.testing.assert_array_equal(load_standardiser(tmp_path / "f.npz").mean, standardiser.mean)
+    _, scaling = unpack_frontend((tmp_path / "f.npz").read_bytes(), front.settings(), "f.npz")
+    np.testing.assert_array_equal(scaling.mean, standardiser.mean)
 
 
 def test_files_that_are_something_else_are_told(tmp_path: Path) -> None:
     front = frontend()
     front.save(tmp_path / "f.npz")
     with pytest.raises(DamagedError, match=r"f\.npz lacks 'standardiser/mean'"):
-        load_standardiser(tmp_path / "f.npz")
+        unpack_frontend((tmp_path / "f.npz").read_bytes(), front.settings(), "f.npz")
     with pytest.raises(DamagedError, match=r"f\.npz does not fit its settings: .*Wavelets"):
         FrontEnd.load(tmp_path / "f.npz", {**front.settings(), "methods": {"Wavelets": {}}})
     (tmp_path / "text.npz").write_text("hello")
@@ -93,7 +94,7 @@ def test_files_that_are_something_else_are_told(tmp_path: Path) -> None:
 
 def test_a_pickle_is_never_loaded(tmp_path: Path) -> None:
     np.savez(tmp_path / "p.npz", objects=np.array([{"a": 1}], dtype=object))
-    with pytest.raises(DamagedError, match="allow_pickle"):
+    with pytest.raises(DamagedError, match=r"p\.npz is not the arrays that were written there"):
         load_arrays(tmp_path / "p.npz")
 
 

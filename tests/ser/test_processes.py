@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -65,3 +66,21 @@ def test_a_child_runs_main_of_its_module() -> None:
     finally:
         child.kill()
         child.wait()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of its parent's death")
+def test_a_fold_worker_does_not_finish_its_fold_when_its_parent_is_killed() -> None:
+    code = (
+        "import time; from ser.steps.fold_worker import _Worker\n"
+        "with _Worker() as worker: print(worker._process.pid, flush=True); time.sleep(600)"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    worker = int(parent.stdout.readline())
+    while not Path(f"/proc/{worker}/syscall").read_text().startswith("0 0x0 "):  # it reads its standard input
+        time.sleep(0.01)
+    os.kill(worker, signal.SIGSTOP)  # as busy as one in a fold: it does not look whether more comes
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    wait_gone(worker)

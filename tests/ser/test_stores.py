@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ser.bundle import MANIFEST, TFLITE, Bundle
+from ser.bundle import Bundle
 from ser.dataset import Dataset
 from ser.errors import ConfigError, DamagedError, NotFoundError
-from ser.files import STAMP
+from ser.manifest import MANIFEST, TFLITE
 from ser.model_store import delete_bundle, find_bundle, list_models, save_bundle
 from ser.predictor import Predictor
+from ser.stamps import STAMP
 from ser.stores import Store, StoreError, cache_folder
 from ser.trainer import Trainer
 from tests.object_store import gs_bucket, gs_endpoint, objects, put, s3_bucket, s3_endpoint

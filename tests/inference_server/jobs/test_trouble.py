@@ -62,7 +62,7 @@ def wait_for(server: Server, words: str) -> None:
 
 
 def end_of(client: httpx.Client, job_id: str) -> dict[str, Any]:
-    give_up = time.monotonic() + 120
+    give_up = time.monotonic() + 300
     while True:
         job: dict[str, Any] = client.get(f"/jobs/{job_id}").json()
         if job["state"] not in ("QUEUED", "RUNNING"):

@@ -11,13 +11,14 @@ import keras
 import numpy as np
 import pytest
 
-from ser.bundle import KERAS, SPEAKERS, TFLITE, Bundle
+from ser.bundle import Bundle
 from ser.config import parse
 from ser.dataset import Dataset
 from ser.errors import ConfigError
 from ser.feature_set import FeatureSet
 from ser.features import About
 from ser.frontend import FrontEnd
+from ser.manifest import KERAS, SPEAKERS, TFLITE
 from ser.models import MODEL_TYPES
 from ser.predictor import Predictor
 from ser.progress import silent

@@ -11,8 +11,8 @@ from ser.config import parse
 from ser.corpus_folder import load_manifest
 from ser.dataset import Dataset
 from ser.errors import ConfigError, CorpusError, DamagedError
-from ser.files import STAMP
 from ser.request import DownloadConfig, FeatureConfig, PublishConfig, TrainingConfig
+from ser.stamps import STAMP
 from ser.steps.download import download
 from ser.steps.evaluation import evaluate, publish
 from ser.steps.feature_extraction import extract_features, extract_part, join_parts, load_features

@@ -1,0 +1,1 @@
+"""A server under mixed load that is disturbed in every way; see `python -m benchmarks.chaos --help`."""

@@ -1,0 +1,1 @@
+"""SIGKILL at random moments of everything that writes; see `python -m benchmarks.sigkill --help`."""
