@@ -14,7 +14,7 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_m
 
 from components.evaluation.cross_validation import cross_validation
 from ser.evaluation import ScoredSamples
-from ser.files import STAMP, write_json
+from ser.files import make_folder, write_json
 from ser.steps.cross_validation import FOLD, SCORES
 from tests.components.calling import artifact
 
@@ -39,15 +39,16 @@ def folds(tmp_path: Path) -> dict[str, ScoredSamples]:
             classes=CLASSES,
             probabilities=(np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)).astype(np.float32),
         )
-        folder = tmp_path / name
-        folder.mkdir()
-        made[name].save(folder / SCORES)
         facts = {
             "fold": name, "all_folds": list(FOLDS), "protocol": "kfold", "model_type": "KerasClassifier",
             "random_state": 42, "source": "made up", "settings": {},
         }  # fmt: skip
-        write_json(folder / FOLD, facts)
-        write_json(folder / STAMP, {"fingerprint": name, "made_from": {}})
+
+        def write(folder: Path, scored: ScoredSamples = made[name], facts: dict[str, Any] = facts) -> None:
+            scored.save(folder / SCORES)
+            write_json(folder / FOLD, facts)
+
+        make_folder(tmp_path / name, {"fold": name}, write)
     return made
 
 

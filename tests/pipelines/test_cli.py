@@ -145,11 +145,18 @@ def test_no_command_has_a_flag_that_is_not_tested() -> None:
     assert found == {**{name: set(table) for name, table in TABLES.items()}, "compile": COMPILE_FLAGS}
 
 
-@pytest.mark.parametrize(("command", "flag"), [(command, flag) for command, table in TABLES.items() for flag in table])
-def test_a_flag_changes_what_it_says_and_nothing_else(command: str, flag: str, calls: list[dict[str, Any]]) -> None:
+CRON = ("--cron", "0 0 3 * * *")
+CASES = [(command, flag, ()) for command, table in TABLES.items() for flag in table]
+CASES += [("submit", flag, CRON) for flag in SUBMIT_FLAGS if flag not in ("cron", "wait", "timeout")]
+
+
+@pytest.mark.parametrize(("command", "flag", "more"), CASES)
+def test_a_flag_changes_what_it_says_and_nothing_else(
+    command: str, flag: str, more: tuple[str, ...], calls: list[dict[str, Any]]
+) -> None:
     flags, changes = TABLES[command][flag]
-    invoke(command)
-    said = invoke(command, *flags)
+    invoke(command, *more)
+    said = invoke(command, *more, *flags)
     before, after = calls
     found = {name: after.get(name) for name in {*before, *after} if before.get(name) != after.get(name)}
     if flag == "dataset_feature_extract_methods":

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from kfp.local.config import LocalExecutionConfig
 
 from pipelines import freshness
 from pipelines.local import LocalCrossValidation, cross_validate_locally, run_locally
@@ -205,10 +206,13 @@ def unreadable(folder: Path) -> Iterator[None]:
         os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
 
 
-def test_a_second_run_takes_nothing_from_the_first(finished: tuple[Path, dict[str, Any]]) -> None:
+def test_a_second_run_takes_nothing_from_the_first(
+    finished: tuple[Path, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder, _ = finished
+    monkeypatch.chdir(folder)  # the very same arguments
     with unreadable(folder), pytest.raises(TrainingError, match="corpus.zip"):
-        run_locally(asked(TrainRequest, TRAIN, folder), folder / "kept/runs", minimum_uar=MINIMUM_UAR)
+        run_locally(parse(TrainRequest, TRAIN), Path("kept/runs"), minimum_uar=MINIMUM_UAR)
 
 
 def test_a_model_below_the_least_uar_is_not_saved(finished: tuple[Path, dict[str, Any]]) -> None:
@@ -303,6 +307,8 @@ def test_a_second_cross_validation_does_what_is_not_done_and_nothing_stale(
         assert cross_validated().metrics == first["metrics"]
         with pytest.raises(TrainingError, match="corpus.zip"):
             cross_validated(dataset_force=True)
+        # A forced run has arguments of its own: the next of its kind must not find what this one has made.
+        assert not LocalExecutionConfig.instance.enable_caching
         with monkeypatch.context() as patch:
             patch.setattr(freshness, "code_digest", lambda package: f"the code of {package} as it is now")
             with pytest.raises(TrainingError, match="corpus.zip"):

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from ser.processes import child_command
+from tests.deadlines import tries
 
 # A parent that starts a child, which would run for ever, and says its number.
 PARENT = """
@@ -77,8 +78,9 @@ def test_a_fold_worker_does_not_finish_its_fold_when_its_parent_is_killed() -> N
     parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
     worker = int(parent.stdout.readline())
-    while not Path(f"/proc/{worker}/syscall").read_text().startswith("0 0x0 "):  # it reads its standard input
-        time.sleep(0.01)
+    for _ in tries():
+        if Path(f"/proc/{worker}/syscall").read_text().startswith("0 0x0 "):  # it reads its standard input
+            break
     os.kill(worker, signal.SIGSTOP)  # as busy as one in a fold: it does not look whether more comes
     parent.kill()
     parent.wait()

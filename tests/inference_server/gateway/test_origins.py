@@ -194,8 +194,10 @@ def ask(server: Server, line: str, *headers: str, body: str = "") -> tuple[int, 
             f"{head}connection: {'upgrade' if 'upgrade:' in head else 'close'}\r\n\r\n{body}".encode("latin-1")
         )
         answer = b""
-        while (chunk := connection.recv(65_536)) and b"HTTP/1.1 101" not in answer:
+        for chunk in iter(lambda: connection.recv(65_536), b""):
             answer += chunk
+            if b"HTTP/1.1 101" in answer:
+                break
     status, content = int(answer.split(b" ", 2)[1]), answer.partition(b"\r\n\r\n")[2]
     return status, json.loads(content) if content.startswith(b"{") else {}
 

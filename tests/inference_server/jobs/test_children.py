@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 
+from tests.deadlines import tries
 from tests.inference_server.harness import Server, serve
 
 LONG = {"epochs": 50_000}
@@ -72,7 +73,9 @@ def test_a_job_that_has_just_been_started_dies_with_its_server(tmp_path: Path) -
 def test_what_a_killed_job_left_is_swept_by_whoever_notes_its_end(tmp_path: Path) -> None:
     with serve(tmp_path / "server") as server, server.client() as client:
         job_id = client.post("/jobs", json=server.request(model_config=LONG)).json()["job_id"]
-        while not partials(server.models):
+        for _ in tries():
+            if partials(server.models):
+                break
             assert client.get(f"/jobs/{job_id}").json()["state"] in ("QUEUED", "RUNNING")
         os.kill(wait_for_process(server, job_id), signal.SIGKILL)
         wait_for(client, job_id, "FAILED")
@@ -80,7 +83,9 @@ def test_what_a_killed_job_left_is_swept_by_whoever_notes_its_end(tmp_path: Path
         while partials(server.models):
             assert time.monotonic() < give_up, partials(server.models)
         job_id = client.post("/jobs", json=server.request(model_config=LONG)).json()["job_id"]
-        while not partials(server.models):
+        for _ in tries():
+            if partials(server.models):
+                break
             assert client.get(f"/jobs/{job_id}").json()["state"] in ("QUEUED", "RUNNING")
         server.process.kill()
         server.process.wait()
