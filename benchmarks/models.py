@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ser.bundle import Manifest
 from ser.errors import NotFoundError
+from ser.manifest import Manifest
 
 _PLAIN: dict[str, Any] = {"MFCC": {"num_cepstral": 4}, "SpeakerAndGenderAndTextType": {}}
 _ADAPTIVE: dict[str, Any] = {"Functionals": {}}

@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.sigkill import forked
-from ser.bundle import MANIFEST, Bundle
+from ser.bundle import Bundle
 from ser.errors import SerError
-from ser.files import STAMP, read_json
+from ser.files import read_json
+from ser.manifest import MANIFEST
 from ser.model_store import list_models
+from ser.stamps import STAMP
 
 _UNLIKE = ("created", "seconds", "digest", "files")
 """What a manifest says of the moment at which it was made; the files are compared themselves."""

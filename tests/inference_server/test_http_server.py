@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from inference_server.http_server import MAX_HEAD_BYTES, MAX_HEADERS
+from tests.deadlines import tries
 from tests.inference_server.harness import Server, serve
 
 SAFE = {
@@ -66,7 +67,7 @@ def test_one_address_cannot_have_all_connections(tmp_path: Path) -> None:
             status, _, answer = read(three)
         assert (status, "SER_MAX_CONNECTIONS_PER_CALLER" in json.loads(answer)["message"]) == (429, True)
         one.close()
-        while True:  # the server sees it in a moment
+        for _ in tries():  # the server sees it in a moment
             with connection(server) as four:
                 four.sendall(b"GET /readyz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
                 if read(four)[0] == 200:
@@ -82,7 +83,7 @@ def test_those_that_linger_are_bounded(tmp_path: Path) -> None:
             assert read(opened)[0] == 429  # the other side ends by itself
         for opened in surplus:
             with contextlib.suppress(OSError):
-                while True:  # until the server has closed: then nobody takes it any more
+                for _ in tries():  # until the server has closed: then nobody takes it any more
                     opened.sendall(b"x" * 65_536)
         assert client.get("/readyz").status_code == 200
 

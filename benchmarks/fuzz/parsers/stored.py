@@ -22,10 +22,12 @@ from benchmarks.fuzz.mutation import mutate
 from benchmarks.fuzz.parser import Parser, Surroundings, expect
 from benchmarks.fuzz.trees import mutate_tree
 from ser.arrays import unpack_arrays
-from ser.bundle import FRONTEND, MANIFEST, SPEAKERS, TFLITE, VALIDATION, Bundle
+from ser.bundle import Bundle
 from ser.features import About
-from ser.files import fingerprint, sha256
+from ser.files import sha256
+from ser.manifest import FRONTEND, MANIFEST, SPEAKERS, TFLITE, VALIDATION
 from ser.predictor import Prediction, Predictor
+from ser.strict_json import fingerprint
 
 _MODEL = "Model-0123456789ab"
 _SPEAKER = "anna"
