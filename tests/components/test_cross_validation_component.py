@@ -93,6 +93,8 @@ def test_every_figure_of_all_folds(
     assert len({round(value, 6) for value in figures.values()}) == len(figures)  # none can stand for another
     for name in ("uar", "accuracy"):
         assert metrics[f"{name}_95_low"] < metrics[name] < metrics[f"{name}_95_high"]
+    for end in ("low", "high"):
+        assert metrics[f"uar_95_{end}"] != metrics[f"accuracy_95_{end}"]
     bounds = {f"{name}_95_{end}" for name in ("uar", "accuracy") for end in ("low", "high")}
     assert set(metrics) == set(figures) | bounds
     # Wilson's interval is another than the bootstrap's of the UAR.
