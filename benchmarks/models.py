@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -33,6 +34,12 @@ def ensure_models(folder: Path) -> tuple[Path, Path]:
 def ensure_another(folder: Path) -> Path:
     """The first of `ensure_models`, trained with another seed."""
     return _ensure(folder, "another")
+
+
+def copy_as(model: Path, target: Path) -> None:
+    """Copies a model under another name: that of the folder."""
+    shutil.copytree(model, target)
+    Manifest.load(model).model_copy(update={"model_id": target.name}).save(target)
 
 
 def main() -> None:

@@ -14,6 +14,8 @@ from typing import Any, ClassVar
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.utils import get_remote_addr
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.exceptions import InvalidState
 
 from inference_server.admission import caller_of
 from inference_server.calls import request_id
@@ -46,7 +48,7 @@ def create_server(app: Any, settings: Settings) -> uvicorn.Server:
     config = uvicorn.Config(
         app,
         http=type("Protocol", (BoundedProtocol,), bounds),
-        ws="websockets-sansio",
+        ws=WebSocketProtocol,
         ws_max_size=settings.max_message_bytes,
         lifespan="off",
         log_config=None,
@@ -108,6 +110,17 @@ class NoRequestError(SerError):
     """What came is no request of HTTP."""
 
     code = Code.INVALID_ARGUMENT
+
+
+class WebSocketProtocol(WebSocketsSansIOProtocol):
+    """Hangs up on who goes on talking after the close."""
+
+    def data_received(self, data: bytes) -> None:
+        """As asyncio's protocols."""
+        try:
+            super().data_received(data)
+        except InvalidState:  # it wants to close a second time
+            self.transport.close()
 
 
 class BoundedProtocol(HttpToolsProtocol):

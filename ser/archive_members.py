@@ -92,7 +92,7 @@ def checked_members(archive: zipfile.ZipFile, max_unpacked_bytes: int, max_files
     members = []
     for info in infos:
         members.append(_member(info))
-        problem = _path_problem(members[-1].path, info.orig_filename) or _content_problem(info)
+        problem = _path_problem(members[-1].path, info.orig_filename) or _content_problem(members[-1])
         if problem is not None:
             raise ArchiveError(f"{members[-1].shown} {problem}; nothing was unpacked")
     _check_places(archive, infos)
@@ -131,11 +131,14 @@ def _path_problem(path: str, original: str) -> str | None:
     return None
 
 
-def _content_problem(info: zipfile.ZipInfo) -> str | None:
+def _content_problem(member: Member) -> str | None:
     """Why a member's content must not, or cannot, be unpacked, or None."""
+    info = member.info
     kind = stat.S_IFMT(info.external_attr >> 16)
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
         return "is a link or another special file"
+    if member.is_folder and info.file_size:
+        return f"is a folder with a content of {info.file_size} bytes"
     if info.flag_bits & _ENCRYPTED:
         return "is encrypted"
     if info.compress_type not in _METHODS or info.flag_bits & _PATCH:

@@ -132,7 +132,10 @@ def decode(
         raise AudioError(f"{name}: expected a recording, got one without any samples")
     if not samples.any():
         raise AudioError(f"{name}: expected speech, got silence (every sample is zero)")
-    return Recording(_resample(samples, header.rate_hz), header.rate_hz, header.channels)
+    resampled = _resample(samples, header.rate_hz)
+    if resampled is not samples and not np.isfinite(resampled).all():
+        raise AudioError(f"{name}: expected samples from -1 to 1 or near that, got ones so large that they overflow")
+    return Recording(resampled, header.rate_hz, header.channels)
 
 
 def wave_header(data: bytes, *, name: str = "audio") -> Header | None:

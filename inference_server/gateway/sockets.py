@@ -48,7 +48,7 @@ async def serve_socket(
     async def tell(event: dict[str, Any]) -> None:
         try:
             await send(event)
-        except OSError:  # as uvicorn says that nobody is there
+        except (OSError, RuntimeError):  # as uvicorn says that nobody is there, or that it closed a broken connection
             raise GoneError("the caller hung up") from None
 
     try:

@@ -31,6 +31,12 @@ def device() -> zipfile.ZipInfo:
     return member
 
 
+def folder_with_content() -> zipfile.ZipInfo:
+    member = zipfile.ZipInfo("wav/folder")
+    member.external_attr = (stat.S_IFDIR | 0o755) << 16
+    return member
+
+
 @pytest.mark.parametrize(
     ("member", "problem"),
     [
@@ -42,6 +48,7 @@ def device() -> zipfile.ZipInfo:
         (zipfile.ZipInfo("\\\\host\\evil.wav"), "is an absolute path"),
         (link(), "is a link or another special file"),
         (device(), "is a link or another special file"),
+        (folder_with_content(), "is a folder with a content of 1 bytes"),
     ],
     ids=lambda value: getattr(value, "filename", ""),
 )

@@ -99,6 +99,13 @@ def test_what_cannot_be_used_is_refused_by_name(data: bytes, message: str) -> No
         audio.decode(data, name="clip", max_seconds=1.5)
 
 
+def test_samples_that_overflow_where_they_are_resampled_are_refused() -> None:
+    loud = np.where(np.arange(800) % 50 < 25, 3.4e38, -3.4e38).astype(np.float32)
+    assert np.isfinite(audio.decode(wav(loud, subtype="FLOAT")).samples).all()  # nothing to do, nothing to overflow
+    with pytest.raises(AudioError, match="^clip: expected samples from -1 to 1 or near that"):
+        audio.decode(wav(loud, rate_hz=8_000, subtype="FLOAT"), name="clip")
+
+
 @pytest.mark.parametrize("subtype", ["PCM_16", "FLOAT"])
 def test_a_recording_that_is_too_long_passes_a_limit(subtype: str) -> None:
     with pytest.raises(LimitError, match=r"^clip: expected at most 1.5 s, got 2.0 s"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import random
 import shutil
+import stat
 import struct
 import warnings
 import zipfile
@@ -49,7 +50,7 @@ def archive(around: Surroundings) -> Parser:
         archives.check(path, _LIMITS)
         archives.unpack(path, folder, _LIMITS, silent)
         with zipfile.ZipFile(path) as opened:
-            members = [member for member in opened.infolist() if not member.is_dir()]
+            members = [member for member in opened.infolist() if not _is_folder(member)]
         files = [found for found in folder.rglob("*") if not found.is_dir()]
         expect(not any(found.is_symlink() for found in files), "no links")
         expect(len(files) == len(members), f"a file a member, got {len(files)} of {len(members)}")
@@ -59,6 +60,10 @@ def archive(around: Surroundings) -> Parser:
         expect(around_it <= {path.name, folder.name}, f"nothing beside the folder, got {around_it}")
 
     return Parser(make, take)
+
+
+def _is_folder(member: zipfile.ZipInfo) -> bool:
+    return member.is_dir() or stat.S_ISDIR(member.external_attr >> 16)
 
 
 def _empty(folder: Path) -> None:

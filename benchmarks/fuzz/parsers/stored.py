@@ -8,7 +8,6 @@ from __future__ import annotations
 import io
 import json
 import random
-import shutil
 import zipfile
 from base64 import b64decode
 from collections.abc import Callable, Mapping
@@ -21,6 +20,7 @@ import numpy.typing as npt
 from benchmarks.fuzz.mutation import mutate
 from benchmarks.fuzz.parser import Parser, Surroundings, expect
 from benchmarks.fuzz.trees import mutate_tree
+from benchmarks.models import copy_as
 from ser.arrays import unpack_arrays
 from ser.bundle import Bundle
 from ser.features import About
@@ -119,8 +119,8 @@ class _Model:
 
     def __init__(self, around: Surroundings, model: Path) -> None:
         self.folder = around.scratch / "models" / _MODEL
-        shutil.copytree(model, self.folder)
-        self._manifest = json.loads(self.content(MANIFEST)) | {"model_id": _MODEL}
+        copy_as(model, self.folder)
+        self._manifest = json.loads(self.content(MANIFEST))
         del self._manifest["digest"]
         self._sound = _sound()
 

@@ -22,6 +22,7 @@ from benchmarks.fuzz.mutation import mutate
 from benchmarks.fuzz.parser import Parser, Surroundings, expect
 from benchmarks.fuzz.parsers import requests
 from benchmarks.fuzz.trees import mutate_tree, to_text
+from benchmarks.models import copy_as
 from inference_server import grpc_server, http_server
 from inference_server.calls import Calls
 from inference_server.gateway.app import Gateway
@@ -138,7 +139,7 @@ class _Worker:
         answer, left = self._loop.run_until_complete(self._talk(data))
         for error in self._caught.errors:
             raise error
-        expect(not answer.startswith(b"HTTP/1.1 500"), f"no answer 500, got {answer[:600]!r}")
+        expect(not answer.startswith(b"HTTP/1.1 500"), f"no answer 500, got {answer[-600:]!r}")
         expect(not left, f"calls that end with their caller, got {left} that went on")
 
     def _start(self) -> None:
@@ -162,7 +163,7 @@ class _Worker:
     def _serve_model(self) -> Path:
         folder = self._root / "models" / requests.MODEL
         if not folder.exists():
-            shutil.copytree(self._model, folder)
+            copy_as(self._model, folder)
         return folder
 
     async def _talk(self, data: bytes) -> tuple[bytes, int]:
@@ -230,6 +231,13 @@ class _Transport(asyncio.Transport):
     def is_closing(self) -> bool:
         """See asyncio."""
         return self.closed
+
+    def can_write_eof(self) -> bool:
+        """See asyncio."""
+        return True
+
+    def write_eof(self) -> None:
+        """See asyncio."""
 
     def pause_reading(self) -> None:
         """See asyncio."""
