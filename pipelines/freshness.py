@@ -12,6 +12,8 @@ from pathlib import Path
 import components
 import ser
 from ser.corpus_set import sources_of
+from ser.errors import DownloadError
+from ser.sources import Source
 from ser.strict_json import fingerprint
 
 
@@ -21,9 +23,17 @@ def state(remote_url: str) -> str:
     Raises:
         DownloadError: If there is no such file.
     """
-    corpora = [source.identity() for source in sources_of(remote_url)]
+    corpora = [(source.identity(), _version(source)) for source in sources_of(remote_url)]
     code = [code_digest(Path(str(package.__file__)).parent) for package in (ser, components)]
     return fingerprint({"corpora": corpora, "code": code})[:16]
+
+
+def _version(source: Source) -> dict[str, str] | None:
+    """What its owner says of the version that there is now; where nobody answers, the download tells of it."""
+    try:
+        return source.version()
+    except DownloadError:
+        return None
 
 
 def code_digest(package: Path) -> str:
