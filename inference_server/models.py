@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import time
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +11,10 @@ from pathlib import Path
 from inference_server.cost import Cost
 from ser.errors import DamagedError, NotFoundError, SerError, StorageError
 from ser.manifest import FILES, MANIFEST
-from ser.model_store import bundle_folder, find_bundle
+from ser.model_store import find_bundle, read_undisturbed
 from ser.predictor import Predictor
 from ser.stores import is_address
 
-_TRIES, _SECONDS_BETWEEN_TRIES = 20, 0.02
-"""How often a model is read again that was replaced meanwhile; a replacement takes two renames."""
 Signature = tuple[tuple[int, int, int], ...]
 logger = logging.getLogger("ser.models")
 
@@ -81,17 +78,7 @@ class ModelStore:
             StorageError: If the operating system does not let one be read.
             StoreError: If the object store cannot be reached.
         """
-        for patience in range(_TRIES, -1, -1):
-            folder = bundle_folder(place, model_id)
-            before = _identity(folder)
-            try:
-                return self._read(place, model_id, find_bundle(place, model_id))
-            except (DamagedError, StorageError):
-                # Deleted or replaced while it was read? Then what was read is of two models, or of none.
-                if not patience or _identity(folder) == before:
-                    raise
-            time.sleep(_SECONDS_BETWEEN_TRIES)
-        raise AssertionError("the last try returns or raises")
+        return read_undisturbed(place, model_id, lambda: self._read(place, model_id, find_bundle(place, model_id)))
 
     def _read(self, place: str, model_id: str, folder: Path) -> ServedModel:
         try:
@@ -119,15 +106,6 @@ class ModelStore:
                 logger.info("model is gone from its store", extra={"model_id": model_id})
             except SerError as error:
                 logger.warning("model cannot be compared with its store: %s", error, extra={"model_id": model_id})
-
-
-def _identity(folder: Path) -> tuple[int, int] | None:
-    """Another one whenever the folder is another one; None if there is none."""
-    try:
-        state = folder.stat()
-    except FileNotFoundError:
-        return None
-    return state.st_ino, state.st_ctime_ns  # a number is used again, at another time
 
 
 def _signature(path: str) -> Signature:

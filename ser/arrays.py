@@ -190,6 +190,8 @@ def map_rows(path: Path, where: str = "") -> npt.NDArray[np.float32]:
                 raise ValueError(f"expected float32 rows that fill it, it says {dtype} of shape {shape}")
             if not math.prod(shape):
                 return np.zeros(shape, dtype=np.float32)
-            return np.memmap(file, dtype, "r", start, shape)
+            mapped = np.memmap(file, dtype, "r", start, shape)
+            mapped.filename = str(path.absolute())  # it was opened by a descriptor, which has no name
+            return mapped
         except (ValueError, OSError) as error:
             raise DamagedError(f"{where} is not the rows that were written there: {error}") from None

@@ -24,8 +24,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ser.arrays import unpack_arrays
+from ser.audio import SAMPLE_RATE_HZ, Samples
 from ser.errors import DamagedError
 from ser.feature_set import FeatureSet
+from ser.features import About
 from ser.files import sha256
 from ser.frontend import FrontEnd, Standardiser, unpack_frontend
 from ser.litert import LiteRTModel
@@ -92,8 +94,9 @@ class Bundle:
                 f"{where}: expected a network from {width} features to {len(self.manifest.classes)} classes, got one "
                 f"from {model.num_features} to {model.num_classes}"
             )
-        row = np.zeros((1, self.frontend.num_features), dtype=np.float32)
-        check_probabilities(model(with_profiles(self.standardiser(row), self.adaptation, (None,))), where)
+        # Of a sound, as a row that no sound gives may be one that a network cannot judge.
+        rows = self.frontend.transform(_probe(), About())
+        check_probabilities(model(with_profiles(self.standardiser(rows), self.adaptation, (None,))), where)
         return model
 
     @cached_property
@@ -169,6 +172,14 @@ class Bundle:
     def _altered(self, name: str) -> DamagedError:
         where = self._files.where(name)
         return DamagedError(f"{where} was altered: its SHA-256 is not the manifest's; train it again with force")
+
+
+def _probe() -> Samples:
+    """Half a second that is a little like a voice: float32 at `SAMPLE_RATE_HZ`, harmonics of 150 Hz in syllables."""
+    moments = np.arange(SAMPLE_RATE_HZ // 2) / SAMPLE_RATE_HZ
+    tones = sum(np.sin(2 * np.pi * 150 * number * moments) / number for number in range(1, 20))
+    sound: Samples = (0.2 * tones * np.sin(2 * np.pi * 4 * moments) ** 2).astype(np.float32)
+    return sound
 
 
 def check_probabilities(probabilities: npt.NDArray[np.floating[Any]], where: str) -> None:

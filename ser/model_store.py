@@ -6,13 +6,13 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ser.bundle import Bundle
 from ser.enrolment import delete_speakers, keep_speakers_of
-from ser.errors import ConfigError, DamagedError, FieldViolation, NotFoundError
+from ser.errors import ConfigError, DamagedError, FieldViolation, NotFoundError, StorageError
 from ser.files import exclusive, is_being_replaced, make_folder, partial, recover, remove, replace_folder
 from ser.manifest import MANIFEST, MODEL_ID, REPORT, Manifest
 from ser.stamps import LARGEST_STAMP_BYTES, STAMP, Stamp, check_folder, read_stamp
@@ -27,6 +27,9 @@ _REPORT_PAGE = "report.html"
 _RECEIPTS = ".runs"
 _LOOKS, _SECONDS_BETWEEN_LOOKS = 50, 0.01
 """How often a model is looked for that is between the two renames of its replacement; a killed process leaves it so."""
+_TRIES, _SECONDS_BETWEEN_TRIES = 20, 0.02
+"""How often a model is read again that was replaced meanwhile; a replacement takes two renames."""
+Read = TypeVar("Read")
 _READS = 3
 """How often a model is read that does not fit its manifest, because somebody may just be writing it."""
 
@@ -66,6 +69,31 @@ def open_bundle(model_save_path: Place, model_id: str) -> Bundle:
         raise _not_found(model_save_path, model_id) from None  # deleted meanwhile
     _check_id(bundle.manifest, model_id, f"{model_id}/{MANIFEST}")
     return bundle
+
+
+def read_undisturbed(model_save_path: Place, model_id: str, read: Callable[[], Read]) -> Read:
+    """Reads several files of a model; once more where it was deleted or replaced meanwhile.
+
+    What was read then is of two models, or of none.
+
+    Args:
+        model_save_path: The place of the models.
+        model_id: Which model.
+        read: Reads them; may be called again.
+
+    Raises:
+        SerError: As `read` does.
+    """
+    folder = bundle_folder(model_save_path, model_id)
+    for patience in range(_TRIES, -1, -1):
+        before = _identity(folder)
+        try:
+            return read()
+        except (DamagedError, StorageError):
+            if not patience or _identity(folder) == before:
+                raise
+        time.sleep(_SECONDS_BETWEEN_TRIES)
+    raise AssertionError("the last try returns or raises")
 
 
 def check_model_id(model_id: str) -> None:
@@ -133,6 +161,10 @@ def load_report(model_save_path: Place, model_id: str) -> bytes:
         DamagedError: If the page is missing or altered, or no regular file in a folder without links.
         SerError: As of `find_bundle`.
     """
+    return read_undisturbed(model_save_path, model_id, lambda: _report(model_save_path, model_id))
+
+
+def _report(model_save_path: Place, model_id: str) -> bytes:
     model = StoredFolder(find_bundle(model_save_path, model_id), model_id)
     if not os.path.lexists(model.path / REPORT):
         raise NotFoundError(f"model_id: model {model_id} was not evaluated, it has no report")
@@ -240,6 +272,15 @@ def read_receipt(model_save_path: Place, name: str) -> dict[str, Any] | None:
     notes = open_place(model_save_path, _RECEIPTS)
     content = notes.read(f"{name}.json")
     return None if content is None else parse_object(content, f"{notes.address}/{name}.json")
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    """Another one whenever the folder is another one; None if there is none."""
+    try:
+        state = folder.stat()
+    except FileNotFoundError:
+        return None
+    return state.st_ino, state.st_ctime_ns  # a number is used again, at another time
 
 
 def _bring_up_to_date(store: Store, folder: Path) -> bool:

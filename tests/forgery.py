@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,12 @@ def forge_manifest(folder: Path, change: Callable[[dict[str, Any]], None] = lamb
         content["files"][name] = hashlib.sha256((folder / name).read_bytes()).hexdigest()
     change(content)
     path.write_text(json.dumps({**content, "digest": fingerprint(content)}), encoding="utf-8")
+
+
+def copy_as(model: Path, target: Path) -> None:
+    """Copies a model under another name: that of the folder."""
+    shutil.copytree(model, target)
+    forge_manifest(target, lambda content: content.update(model_id=target.name))
 
 
 def forge_text(folder: Path, field: str, text: str) -> None:

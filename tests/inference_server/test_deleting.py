@@ -24,8 +24,6 @@ def put(bundle: Bundle, target: Path) -> None:
     """As a training saves a model: whole, or not at all."""
     with exclusive(target), partial(target) as temporary:
         shutil.copytree(bundle.folder, temporary)
-        (temporary / "report").mkdir(exist_ok=True)
-        (temporary / "report" / "report.html").write_text("<p>report</p>")
         replace_folder(target, temporary)
 
 
@@ -47,15 +45,16 @@ def test_under_load(
     change: Callable[[Server, Bundle, Path], None],
     allowed: set[int],
 ) -> None:
-    target = tmp_path / "models" / "used"
+    used = bundle.manifest.model_id
+    target = tmp_path / "models" / used
     target.parent.mkdir()
     put(bundle, target)
     clip = wav(tone(0.5))
     calls: list[Callable[[httpx.Client], httpx.Response]] = [
-        lambda client: client.post("/predict", files={"audio": clip}, data={"model_id": "used"}),
-        lambda client: client.post("/predict", json={"model_id": "used", "sample_name": sample}),
-        lambda client: client.get("/models/used"),
-        lambda client: client.get("/models/used/report"),
+        lambda client: client.post("/predict", files={"audio": clip}, data={"model_id": used}),
+        lambda client: client.post("/predict", json={"model_id": used, "sample_name": sample}),
+        lambda client: client.get(f"/models/{used}"),
+        lambda client: client.get(f"/models/{used}/report"),
         lambda client: client.get("/models"),
     ]
     over = threading.Event()

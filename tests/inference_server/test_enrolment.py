@@ -105,7 +105,7 @@ def test_clips_that_come_along_are_adapted_to_and_not_kept(listener: Server, ada
         stub.EnrollSpeaker(ser_pb2.EnrollSpeakerRequest(model_id=adapts, speaker="anna", clips=ANNA))
         on_top = ser_pb2.PredictRequest(model_id=adapts, audio=CLIP, speaker="anna", enrollment_clips=ANNA[:2])
         assert stub.Predict(on_top).speaker_clips == 5
-    kept = [path.name for path in (listener.models / ".speakers" / adapts).iterdir() if path.name[0] != "."]
+    kept = [path.name for path in (listener.models / ".speakers" / adapts).glob("*/[!.]*")]
     assert kept == ["anna.npz"]
 
 
@@ -250,12 +250,14 @@ def test_a_deadline_that_passes_keeps_nothing(listener: Server, adapts: str) -> 
     assert not (listener.models / ".speakers" / adapts).exists()
 
 
-def test_sums_that_were_damaged_are_told_of_and_can_be_replaced(listener: Server, adapts: str) -> None:
+def test_sums_that_were_damaged_are_told_of_and_can_be_replaced(
+    listener: Server, adapts: str, adaptive: Bundle
+) -> None:
     predict = ser_pb2.PredictRequest(model_id=adapts, audio=CLIP, speaker="anna")
     enroll = ser_pb2.EnrollSpeakerRequest(model_id=adapts, speaker="anna", clips=ANNA)
     with listener.stub() as stub:
         stub.EnrollSpeaker(enroll)
-        (listener.models / ".speakers" / adapts / "anna.npz").write_bytes(b"PK half")
+        (listener.models / ".speakers" / adapts / adaptive.manifest.training / "anna.npz").write_bytes(b"PK half")
         for call in (lambda: stub.Predict(predict), lambda: stub.EnrollSpeaker(enroll)):
             code, message, _ = refused(call)
             assert code is grpc.StatusCode.DATA_LOSS

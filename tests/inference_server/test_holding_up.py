@@ -23,6 +23,7 @@ from inference_server.settings import Settings
 from ser.bundle import Bundle
 from ser_api.v1 import ser_pb2
 from tests.deadlines import tries
+from tests.forgery import copy_as
 from tests.inference_server.harness import Server, serve
 from tests.signals import tone, wav
 
@@ -32,7 +33,7 @@ def models(bundle: Bundle, tmp_path: Path) -> Path:
     """A folder of a model and of another one, by name only."""
     folder = tmp_path / "models"
     for name in (bundle.manifest.model_id, "other"):
-        shutil.copytree(bundle.folder, folder / name)
+        copy_as(bundle.folder, folder / name)
     return folder
 
 

@@ -161,7 +161,7 @@ def test_a_redirect_into_the_private_network_is_refused(tmp_path: Path) -> None:
             answer = client.post("/train", json=server.request(remote_url=f"http://127.0.0.1:{port}/corpus.zip"))
         redirect.shutdown()
     assert (answer.status_code, answer.json()["code"]) == (403, 7), answer.text
-    assert asked == ["/corpus.zip"]
+    assert set(asked) == {"/corpus.zip"}  # whether it has changed, which leads away as well
 
 
 def test_ten_thousand_connections(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from google.rpc import error_details_pb2
 from ser.bundle import Bundle
 from ser_api.v1 import ser_pb2
 from tests.deadlines import tries
+from tests.forgery import copy_as
 from tests.inference_server.harness import Server, serve, status_of
 from tests.signals import tone, wav
 
@@ -91,7 +92,7 @@ def test_calls_that_have_come_are_counted_and_bodies_on_their_way_are_not(
 ) -> None:
     model_id = bundle.manifest.model_id
     for name in (model_id, "other"):
-        shutil.copytree(bundle.folder, tmp_path / "models" / name)
+        copy_as(bundle.folder, tmp_path / "models" / name)
     body = {"model_id": model_id, "sample_name": sample}
     with (
         serve(tmp_path, max_calls=2) as server,
