@@ -101,11 +101,11 @@ def open_source(remote_url: str, access: Access | None = None) -> Source:
                 raise _refused(remote_url, str(error)) from None
             return HttpSource(remote_url, access)
         case "file":
-            return _local(Path(urllib.parse.unquote(parts.path)))
+            return _local(urllib.parse.unquote(parts.path), remote_url)
         case "embedded":
             return _embedded(remote_url, parts.query)
         case "":
-            return _local(Path(remote_url).expanduser())
+            return _local(remote_url, remote_url)
         case _:
             raise _refused(remote_url, "http://, https://, file://, a path, or embedded:")
 
@@ -114,8 +114,14 @@ def _refused(remote_url: str, expected: str) -> ConfigError:
     return ConfigError([FieldViolation("remote_url", f"expected {expected}, got {shown_address(remote_url)!r}")])
 
 
-def _local(path: Path) -> FileSource | FolderSource:
-    return FolderSource(path) if path.is_dir() else FileSource(path)
+def _local(path: str, remote_url: str) -> FileSource | FolderSource:
+    try:
+        found = Path(path).expanduser()
+        return FolderSource(found) if found.is_dir() else FileSource(found)
+    except OSError as error:  # a name that is too long
+        raise _refused(remote_url, f"a path ({error.strerror})") from None
+    except RuntimeError as error:  # "~nobody"
+        raise _refused(remote_url, f"a path ({error})") from None
 
 
 def _embedded(remote_url: str, query: str) -> EmbeddedSource:

@@ -14,7 +14,6 @@ import pytest
 
 from ser.bundle import Bundle
 from ser.errors import DamagedError
-from ser.features import About
 from ser.litert import LiteRTModel
 from ser.manifest import FILES, FRONTEND, MANIFEST, SPEAKERS, TFLITE, VALIDATION, Manifest
 from ser.model_store import load_manifest, load_report, open_bundle
@@ -268,23 +267,21 @@ def test_weights_that_make_no_probabilities_are_named(copy: Path) -> None:
 
 
 def test_a_prediction_is_finite_or_an_error(copy: Path) -> None:
-    # Finite numbers whose product is not, in the columns that tell who speaks: found when a speaker is named.
-    speakers = next(block for block in Bundle(copy).frontend.blocks if block.name == "SpeakerAndGenderAndTextType")
-    about_speakers = slice(speakers.start, speakers.stop)
+    bundle = Bundle(copy)
+    rows = bundle.validation.rows[:3].copy()
+    assert np.isfinite(bundle.predict(rows)).all()
+    rows[1] = np.nan
+    with pytest.raises(DamagedError, match=f"{TFLITE}: the network gives numbers that are not finite"):
+        bundle.predict(rows)
 
-    def forge(found: dict[str, np.ndarray[Any, Any]]) -> dict[str, Any]:
-        found["standardiser/mean"][about_speakers] = 0
-        found["standardiser/inverse_deviation"][about_speakers] = 3e38
-        return found
 
-    forge_arrays(copy, FRONTEND, forge)
-    predictor = Predictor(copy.parent, copy.name)
-    speaker = predictor.bundle.validation.samples[0].speaker
-    assert predictor.predict(wav(tone(2.0))).prediction
-    with pytest.raises(DamagedError, match=f"^{copy.name}/{TFLITE}: the network gives numbers that are not finite"):
-        predictor.predict(wav(tone(2.0)), about=About(speaker, "female", "a01"))
-    with pytest.raises(DamagedError, match="not finite"):
-        predictor.predict_sample(predictor.bundle.manifest.validation_samples[0])
+def test_a_network_that_judges_a_voice_by_no_numbers_is_refused_when_it_is_opened(copy: Path) -> None:
+    # Each number is finite, and their product is not.
+    forge_arrays(copy, FRONTEND, lambda found: {
+        **found, "standardiser/inverse_deviation": np.full_like(found["standardiser/mean"], 3e38),
+    })  # fmt: skip
+    with pytest.raises(DamagedError, match=f"^{copy.name}/{TFLITE}: expected probabilities that are finite"):
+        Predictor(copy.parent, copy.name).predict(wav(tone(2.0)))
 
 
 @pytest.mark.parametrize("change", ["link", "folder link", "fifo", "altered", "stamp", "no stamp", "missing", "large"])

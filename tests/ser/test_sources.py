@@ -188,6 +188,9 @@ def test_the_embedded_corpus_has_a_size_and_a_seed() -> None:
     "url",
     [
         "ftp://host/x.zip",
+        "a" * 300,
+        "file:///" + "a" * 300,
+        "~nobody-of-this-name/x.zip",
         "http://",
         "embedded:?clips=many",
         "embedded:?colour=1",
