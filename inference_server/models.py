@@ -81,16 +81,11 @@ class ModelStore:
         return read_undisturbed(place, model_id, lambda: self._read(place, model_id, find_bundle(place, model_id)))
 
     def _read(self, place: str, model_id: str, folder: Path) -> ServedModel:
-        try:
-            signature = _signature(str(folder))
-        except (FileNotFoundError, NotADirectoryError) as error:
-            raise DamagedError(f"{model_id}/{os.path.basename(error.filename)} is missing") from None  # noqa: PTH119
-        except OSError as error:
-            raise StorageError(model_id, error) from error
+        signature = _signature_of(folder, model_id)
         predictor = Predictor(place, model_id, refresh_seconds=self._refresh_seconds)
         bundle = predictor.bundle
         bundle.frontend, bundle.standardiser, bundle.model, bundle.adaptation  # noqa: B018 - reads them
-        if _signature(str(folder)) != signature:
+        if _signature_of(folder, model_id) != signature:
             raise DamagedError(f"model {model_id} was changed while it was read")
         return ServedModel(predictor, Cost(predictor), signature)
 
@@ -106,6 +101,15 @@ class ModelStore:
                 logger.info("model is gone from its store", extra={"model_id": model_id})
             except SerError as error:
                 logger.warning("model cannot be compared with its store: %s", error, extra={"model_id": model_id})
+
+
+def _signature_of(folder: Path, model_id: str) -> Signature:
+    try:
+        return _signature(str(folder))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise DamagedError(f"{model_id}/{os.path.basename(error.filename)} is missing") from None  # noqa: PTH119
+    except OSError as error:
+        raise StorageError(model_id, error) from error
 
 
 def _signature(path: str) -> Signature:
