@@ -14,10 +14,12 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from ser import scratch
 
 _SECONDS_TO_VANISH = 5.0
 _LONGEST_SECONDS = 600.0
@@ -158,18 +160,29 @@ def _child(work: Work, folder: Path, kill: Kill | None) -> None:
     try:
         os.setsid()
         os.environ.update(surround(folder))
-        tempfile.tempdir = None
         log = os.open(log_of(folder), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(log, 1)
         os.dup2(log, 2)
         if kill and kill.after_calls is not None:
             _die_after(kill.after_calls, kill.whole_group)
-        work(folder)
+        with _own_temporary_files():
+            work(folder)
         status = 0
     except BaseException:  # noqa: BLE001 - a fork must not go on with its parent's work
         os.write(2, traceback.format_exc().encode())
     finally:
         os._exit(status)
+
+
+@contextlib.contextmanager
+def _own_temporary_files() -> Iterator[None]:
+    """What a process of its own would have from its import of TensorFlow: temporary files that go away with it."""
+    tempfile.tempdir = None
+    scratch._of_this_process = contextlib.ExitStack()
+    with scratch._of_this_process:
+        if "tensorflow" in sys.modules:
+            scratch.keep_temporary_files_in_scratch()
+        yield
 
 
 def _die_after(calls: int, whole_group: bool) -> None:

@@ -244,5 +244,5 @@ def _changed_array(rng: random.Random, array: Array) -> Array:
             case _:
                 try:
                     return array.astype(rng.choice(_TYPES))
-                except (ValueError, TypeError, RuntimeError):  # what NumPy says of texts that are no dates
+                except (ValueError, TypeError, OverflowError, RuntimeError):  # the last of texts that are no dates
                     return np.array(b64decode("AA=="))
