@@ -21,7 +21,7 @@ from ser.model_store import list_models
 from ser.stamps import STAMP
 
 _UNLIKE = ("created", "seconds", "digest", "files")
-"""What a manifest says of the moment at which it was made; the files are compared themselves."""
+"""What a manifest or a stamp says of the moment at which it was made; the files are compared themselves."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def whole_models(models: Path) -> list[str]:
 
 
 def _digest(path: Path) -> str:
-    if path.name == MANIFEST:
+    if path.name in (MANIFEST, STAMP):
         content = {name: value for name, value in read_json(path).items() if name not in _UNLIKE}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
     if path.suffix == ".npz":  # a zip, whose members have the time
