@@ -19,6 +19,8 @@ from ser.errors import TrainingError
 from ser.request import TrainRequest
 from ser.stamps import STAMP
 
+pytestmark = pytest.mark.timeout(1_800)
+
 
 def request(folder: Path, **changes: object) -> TrainRequest:
     body = {
@@ -104,7 +106,6 @@ from ser.request import FeatureConfig, TrainingConfig
 from ser.steps.feature_extraction import extract_features
 from ser.steps.training import train
 
-pytestmark = pytest.mark.timeout(1_800)
 print("begins", flush=True)
 told = lambda progress: print(progress.stage, progress.done, flush=True)
 features, model = Path(sys.argv[2]), Path(sys.argv[3])
