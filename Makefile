@@ -8,7 +8,7 @@ BIN    := $(VENV)/bin
 CORPUS ?= embedded:
 RUNNER ?= subprocess
 
-.PHONY: help setup demo serve test test-random check format lock proto compile images clean
+.PHONY: help setup demo serve test mutants test-random check format lock proto compile images clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ test: setup ## Run the tests (SER_EMODB_ZIP=<zip> adds those that want the real 
 SEED ?= $(shell od -An -N3 -tu4 /dev/urandom | tr -d ' ')
 test-random: setup ## Run them in a random order; SEED=<number> repeats one
 	$(BIN)/python -m pytest --random-order $(SEED) $(PYTEST_ARGS)
+
+mutants: setup ## Break one place at a time, and see whether the tests notice (goes on where it was stopped)
+	$(BIN)/python -m tests.mutation $(MUTANTS)
 
 check: setup ## Lint, type-check and compare the generated files with their sources
 	$(BIN)/ruff check .
