@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+import re
 import shutil
 import zipfile
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from ser.manifest import MANIFEST
 from ser.model_store import list_models
 from ser.stamps import STAMP
 
+_PROBE, _PROBE_BYTES = re.compile("[a-z0-9_]{8}"), 4
 _UNLIKE = ("created", "seconds", "digest", "files")
 """What a manifest or a stamp says of the moment at which it was made; the files are compared themselves."""
 
@@ -89,6 +91,11 @@ def play(scenario: Scenario, reference: Reference, rng: random.Random, place: Pa
     return Outcome(kills, tuple(problems))
 
 
+def _is_probe(path: Path) -> bool:
+    """Whether Python itself tried there, for a moment, whether a temporary folder can be written."""
+    return bool(_PROBE.fullmatch(path.name)) and path.is_file() and path.stat().st_size <= _PROBE_BYTES
+
+
 def differing(one: dict[str, str], other: dict[str, str]) -> list[str]:
     """The names whose digests differ, or that only one of two has."""
     return sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
@@ -97,7 +104,7 @@ def differing(one: dict[str, str], other: dict[str, str]) -> list[str]:
 def leftovers(folder: Path) -> list[str]:
     """What killed processes left: partial folders, and anything in the temporary folder."""
     partial = [path for path in folder.rglob(".*") if ".partial-" in path.name or ".replaced" in path.name]
-    temporary = list(forked.temporary_of(folder).glob("*"))
+    temporary = [path for path in forked.temporary_of(folder).glob("*") if not _is_probe(path)]
     return [f"left behind: {path.relative_to(folder.parent)}" for path in (*partial, *temporary)]
 
 
