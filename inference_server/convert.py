@@ -18,7 +18,7 @@ from inference_server.settings import Settings
 from ser.access import shown_address
 from ser.bundle import Bundle
 from ser.enrolment import KnownSpeaker
-from ser.errors import Code, FieldViolation
+from ser.errors import Code, ConfigError, FieldViolation
 from ser.features import About
 from ser.manifest import TFLITE, Manifest
 from ser.predictor import Piece, Prediction
@@ -27,16 +27,22 @@ from ser_api.v1 import ser_pb2
 
 
 def train_fields(request: ser_pb2.TrainRequest) -> dict[str, Any]:
-    """The fields that were set, under the names of `ser.request.TrainRequest`."""
+    """The fields that were set, under the names of `ser.request.TrainRequest`.
+
+    Raises:
+        ConfigError: If a number in a config is not finite.
+    """
     fields: dict[str, Any] = {}
     for descriptor, value in request.ListFields():
         match descriptor.name:
             case "detach":
                 continue
             case "dataset_feature_extract_methods":
-                fields[descriptor.name] = {name: _plain(config) for name, config in value.items()}
+                fields[descriptor.name] = {
+                    name: _plain(config, f"{descriptor.name}.{name}") for name, config in value.items()
+                }
             case "model_config":
-                fields[descriptor.name] = _plain(value)
+                fields[descriptor.name] = _plain(value, descriptor.name)
             case name:
                 fields[name] = value
     return fields
@@ -198,8 +204,11 @@ def _job_error(error: Mapping[str, Any], roots: Roots) -> ser_pb2.JobError:
     return ser_pb2.JobError(code=code, message=roots.without(error["message"]), violations=violations)
 
 
-def _plain(struct: Struct) -> dict[str, Any]:
-    return dict(json_format.MessageToDict(struct))
+def _plain(struct: Struct, field: str) -> dict[str, Any]:
+    try:
+        return dict(json_format.MessageToDict(struct))
+    except (ValueError, json_format.Error) as error:  # NaN and infinity, which a binary message can have
+        raise ConfigError([FieldViolation(field, f"expected finite numbers: {error}")]) from None
 
 
 def _moment(text: str) -> Timestamp:
