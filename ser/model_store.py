@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from ser.bundle import Bundle
 from ser.enrolment import delete_speakers, keep_speakers_of
 from ser.errors import ConfigError, DamagedError, FieldViolation, NotFoundError, StorageError
-from ser.files import exclusive, is_being_replaced, make_folder, partial, recover, remove, replace_folder
+from ser.files import exclusive, is_being_replaced, make_folder, partial, recover, remove, replace_folder, sweep
 from ser.manifest import MANIFEST, MODEL_ID, REPORT, Manifest
 from ser.stamps import LARGEST_STAMP_BYTES, STAMP, Stamp, check_folder, read_stamp
 from ser.stored_file import StoredFolder, storage_errors
@@ -245,6 +245,7 @@ def delete_bundle(model_save_path: Place, model_id: str) -> None:
         store.delete(first=MANIFEST)
     else:
         there = os.path.lexists(folder)
+        sweep(folder.parent)  # what a deletion left that was killed
     if there:
         _forget(folder)
     if not delete_speakers(model_save_path, model_id) and not there:

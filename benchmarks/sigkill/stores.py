@@ -73,7 +73,8 @@ def _enroll(folder: Path) -> None:
 
 
 def _delete(folder: Path) -> None:
-    for model_id in [path.name for path in (folder / "models").glob("[!.]*")]:
+    # Those that are gone too, whose voices may be left: whoever deletes a model again knows its name.
+    for model_id in {path.name for path in (*folder.glob("models/[!.]*"), *folder.glob("models/.speakers/[!.]*"))}:
         with contextlib.suppress(NotFoundError):
             delete_bundle(folder / "models", model_id)
 
