@@ -212,7 +212,8 @@ def _describe_rows(model: keras.Model, training: TrainingSet, profiles: Array, f
         np.empty((count, width), dtype=np.float32) if held else _on_disk(folder / f"{number}.npy", (count, width))
         for number, width in enumerate(widths)
     ]
-    run = tf.function(lambda rows: model(rows, training=False), reduce_retracing=True)
+    # One output comes by itself, several as a list.
+    run = tf.function(lambda rows: tf.nest.flatten(model(rows, training=False)), reduce_retracing=True)
     for start in range(0, count, _BLOCK_ROWS):
         numbers = np.arange(start, min(start + _BLOCK_ROWS, count))
         rows = training.rows[numbers]

@@ -1,0 +1,230 @@
+"""How the ensemble is put together: whose clips vouch, how sure it says it is, what virtual speakers are told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.optimize import minimize_scalar
+from sklearn.linear_model import Ridge as RidgeOracle
+
+from ser.acoustics import HOP_SAMPLES
+from ser.experts import ensemble
+from ser.experts.ensemble import HALF_ADAPTED_CLIPS, Recipe, fit_ensemble
+from ser.experts.ridge import CLIP
+from ser.feature_set import FeatureSet, Sample
+from ser.features.functionals import Functionals, FunctionalsConfig
+from ser.features.speech_frames import COLUMNS, SpeechFrames, SpeechFramesConfig
+from ser.frontend import FrontEnd
+from ser.progress import silent
+from ser.speakers import SpeakerAdaptation, SpeakerStatistics, statistics_of
+from ser.training_set import TrainingSet
+
+WIDTH = 12
+EMOTIONS = ("anger", "fear", "joy")
+
+
+class Narrow(Functionals):
+    """Stands where functionals stand, and is twelve numbers wide."""
+
+    def shape(self, piece_samples: int) -> tuple[int, ...]:  # noqa: ARG002
+        return (WIDTH,)
+
+
+FRONTEND = FrontEnd(16_000, normalize=True, extractors={"Functionals": Narrow.create(FunctionalsConfig(), [])})
+
+
+def training(speakers: Sequence[str], voices: int = 0, seed: int = 1) -> TrainingSet:
+    """Clips of two pieces by these speakers, one a clip; a speaker's voice moves all columns, an emotion one."""
+    rng = np.random.default_rng(seed)
+    offset = {speaker: rng.standard_normal(WIDTH) * 2 for speaker in sorted(set(speakers))}
+    samples, rows = [], []
+    for number, speaker in enumerate(speakers):
+        emotion = EMOTIONS[number % 3]
+        samples.append(Sample(f"{number:03d}.wav", speaker, "female", "a", emotion, 1.0, 2))
+        middle = offset[speaker] + 3 * np.eye(WIDTH)[EMOTIONS.index(emotion)]
+        rows += [rng.standard_normal(WIDTH) + middle for _ in range(2)]
+    clean = np.array(rows, dtype=np.float32)
+    virtual = None
+    if voices:
+        virtual = np.stack([clean + 10 * (voice + 1) for voice in range(voices)], axis=1).astype(np.float32)
+    corpus = FeatureSet(clean, tuple(samples), virtual)
+    return TrainingSet.of(corpus, {sample.name for sample in samples}, FRONTEND)
+
+
+SPEAKERS = [f"s{number // 18}" for number in range(90)]
+
+
+def solved(rows: np.ndarray, labels: np.ndarray, chosen: np.ndarray, penalty: float) -> RidgeOracle:
+    weight = (len(labels) / 3 / np.bincount(labels))[labels]
+    return RidgeOracle(alpha=penalty * rows.shape[1]).fit(rows[chosen], np.eye(3)[labels[chosen]], weight[chosen])
+
+
+def scaled(rows: np.ndarray) -> np.ndarray:
+    return np.clip((rows - rows.mean(axis=0)) / rows.std(axis=0), -CLIP, CLIP)
+
+
+def surprise(scores: np.ndarray, labels: np.ndarray) -> float:
+    logits = scores - scores.max(axis=1, keepdims=True)
+    return float(np.mean(np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(len(labels)), labels]))
+
+
+@pytest.mark.parametrize("speakers", [SPEAKERS, ["one"] * 90], ids=["of five speakers", "of one speaker"])
+def test_it_is_as_sure_as_it_was_right_of_speakers_that_it_had_not_heard(speakers: list[str]) -> None:
+    learnt = training(speakers)
+    fitted = fit_ensemble(learnt, Recipe(("Functionals",), adapts=False, penalty=1.0), seed=1, report=silent)
+    rows, labels = scaled(learnt.rows[np.arange(len(learnt.rows))].astype(np.float64)), learnt.labels
+    # Left out together: a speaker; of one speaker alone, every fifth clip. A clip has two rows.
+    left_out = np.array([int(name[1]) for name in SPEAKERS]) if len(set(speakers)) > 1 else np.arange(90) % 5
+    unheard = np.zeros((180, 3))
+    for number in range(5):
+        test = np.repeat(left_out == number, 2)
+        unheard[test] = solved(rows, labels, np.flatnonzero(~test), 1.0).predict(rows[test])
+    best = minimize_scalar(lambda log: surprise(unheard / np.exp(log), labels), bounds=(-5, 3), method="bounded")
+    scores = solved(rows, labels, np.arange(180), 1.0).predict(rows) / np.exp(best.x)
+    expected = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+    found = fitted.model(learnt.rows[np.arange(len(learnt.rows))]).numpy()
+    np.testing.assert_allclose(found, expected, atol=0.02)
+    assert np.exp(best.x) < 0.9  # so that dividing by nothing is another answer
+
+
+def test_the_virtual_speakers_do_not_vouch_for_the_temperature() -> None:
+    """Their rows are the recordings' own, moved: what is fitted on the recordings alone stays."""
+    learnt = training(SPEAKERS, voices=1)
+    heard: list[tuple[int, int]] = []
+    original = ensemble.fit_temperature
+
+    def watched(scores: np.ndarray, labels: np.ndarray) -> float:
+        heard.append((len(scores), len(labels)))
+        return original(scores, labels)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ensemble, "fit_temperature", watched)
+        fit_ensemble(learnt, Recipe(("Functionals",), adapts=True, penalty=1.0), seed=1, report=silent)
+    assert heard == [(180, 180)] * 2
+
+
+def test_the_more_clips_are_known_the_more_the_adapted_experts_say() -> None:
+    learnt = training(SPEAKERS)
+    fitted = fit_ensemble(learnt, Recipe(("Functionals",), adapts=True, penalty=1.0), seed=1, report=silent)
+    adaptation = fitted.adaptation
+    assert adaptation is not None
+    row = learnt.rows[np.array([0])]
+
+    def log_odds(clips: float) -> np.ndarray:
+        profile = adaptation.profile(adaptation.known["s0"]).copy()
+        profile[-1] = clips
+        logs = np.log(fitted.model(np.concatenate([row, profile[None]], axis=1)).numpy()[0].astype(np.float64))
+        return logs[:2] - logs[2]
+
+    none, half, nearly_all = log_odds(0), log_odds(HALF_ADAPTED_CLIPS), log_odds(1e6)
+    # All but alone, the adapted ones say what a classifier says of rows that are scaled by each speaker's profile.
+    profiles, _ = profiles_of(learnt, 1)
+    rows = scaled((learnt.rows[np.arange(180)] - profiles[:, :WIDTH]) * profiles[:, WIDTH : 2 * WIDTH])
+    scores = solved(rows, learnt.labels, np.arange(180), 1.0).predict(rows)[0]
+    ratio = (scores[:2] - scores[2]) / nearly_all  # the temperature
+    assert ratio[0] == pytest.approx(ratio[1], rel=0.02)
+    assert not np.allclose(none, nearly_all, atol=0.1)
+    np.testing.assert_allclose(half, (none + nearly_all) / 2, atol=1e-2)
+    np.testing.assert_allclose(log_odds(3 * HALF_ADAPTED_CLIPS), 0.25 * none + 0.75 * nearly_all, atol=1e-2)
+
+
+def sums(rows: np.ndarray, clips: int) -> SpeakerStatistics:
+    return SpeakerStatistics(clips, *statistics_of([rows.astype(np.float32)]))
+
+
+def profiles_of(learnt: TrainingSet, seed: int) -> tuple[np.ndarray, SpeakerAdaptation]:
+    adaptation = SpeakerAdaptation.fit(ensemble._statistics(learnt))
+    return ensemble._profiles(learnt, adaptation, np.random.default_rng(seed)), adaptation
+
+
+def test_each_row_learns_with_the_profile_of_its_own_speaker_and_voice() -> None:
+    learnt = training(SPEAKERS, voices=2)
+    everything = learnt.rows[np.arange(len(learnt.rows))].reshape(3, 180, WIDTH)
+    known: Mapping[int, set[int]] = {1: set(), 2: set()}
+    for seed in range(8):
+        profiles, adaptation = profiles_of(learnt, seed)
+        by_voice = profiles.reshape(3, 180, -1)
+        for speaker in range(5):
+            own = np.repeat(np.array(SPEAKERS) == f"s{speaker}", 2)
+            np.testing.assert_allclose(
+                by_voice[0, own], np.tile(adaptation.profile(sums(everything[0, own], 18)), (36, 1)), rtol=1e-5
+            )
+            for voice in (1, 2):
+                told = by_voice[voice, own]
+                assert (told == told[0]).all()
+                clips = int(told[0, -1])
+                known[voice].add(clips)
+                # The mean of so many clips of this voice lies 10 or 20 above the recordings', but for the shrinking.
+                shift = (told[0, :WIDTH] - by_voice[0, own][0, :WIDTH]).mean()
+                assert shift == pytest.approx(10 * voice * clips / (clips + 2), abs=1.5)
+                if clips == 18:
+                    whole = adaptation.profile(sums(everything[voice, own], 18))
+                    np.testing.assert_allclose(told[0], whole, rtol=1e-4, atol=1e-4)
+    assert known == {1: {5, 10, 18}, 2: {5, 10, 18}}  # 20 clips would be more than there are
+
+
+def test_the_speakers_of_a_fold_are_its_own() -> None:
+    folds = ensemble._folds(training(SPEAKERS, voices=1))
+    assert folds.tolist() == [int(name[1]) for name in SPEAKERS for _ in range(2)] * 2
+    many = ensemble._folds(training([f"s{number:02d}" for number in range(12)]))
+    assert many.tolist() == [number % 5 for number in range(12) for _ in range(2)]
+
+
+FRAMES = 10
+FRONTEND_OF_BOTH = FrontEnd(
+    2 * FRAMES * HOP_SAMPLES,
+    normalize=True,
+    extractors={**FRONTEND.extractors, "SpeechFrames": SpeechFrames.create(SpeechFramesConfig(), [])},
+)
+
+
+def with_frames(learnt: TrainingSet) -> TrainingSet:
+    """The same clips with frames as well, of which the last three are padding."""
+    rng = np.random.default_rng(4)
+    rows = learnt.rows[np.arange(len(learnt.rows))]
+    frames = rng.standard_normal((len(rows), FRAMES, len(COLUMNS))).astype(np.float32) + learnt.labels[:, None, None]
+    frames[:, :, -1] = np.arange(FRAMES) < FRAMES - 3
+    both = np.concatenate([rows, frames.reshape(len(rows), -1)], axis=1)
+    corpus = FeatureSet(both, learnt.samples)
+    return TrainingSet.of(corpus, {sample.name for sample in learnt.samples}, FRONTEND_OF_BOTH)
+
+
+RECIPE_OF_BOTH = Recipe(("Functionals", "SpeechFrames"), adapts=False, penalty=1.0, n_components=2, n_dimensions=4)
+
+
+def test_the_temperature_is_that_of_all_experts_together() -> None:
+    experts: list[np.ndarray] = []
+    tempered: list[np.ndarray] = []
+    solve, temper = ensemble.fit_ridge, ensemble.fit_temperature
+
+    def solve_and_tell(*arguments: Any, **settings: Any) -> Any:
+        ridge, scores = solve(*arguments, **settings)
+        experts.append(scores)
+        return ridge, scores
+
+    def temper_and_tell(scores: np.ndarray, labels: np.ndarray) -> float:
+        tempered.append(scores)
+        return temper(scores, labels)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ensemble, "fit_ridge", solve_and_tell)
+        patch.setattr(ensemble, "fit_temperature", temper_and_tell)
+        fit_ensemble(with_frames(training(SPEAKERS)), RECIPE_OF_BOTH, seed=1, report=silent)
+    assert (len(experts), len(tempered)) == (4, 1)
+    np.testing.assert_allclose(tempered[0], np.sum(experts, axis=0), atol=1e-5)
+
+
+def test_what_lies_behind_the_end_of_the_speech_says_nothing() -> None:
+    learnt = with_frames(training(SPEAKERS))
+    fitted = fit_ensemble(learnt, RECIPE_OF_BOTH, seed=1, report=silent)
+    rows = learnt.rows[np.arange(40)]
+    shouting, whispering = rows.copy(), rows.copy()
+    # The frame before the padding looks two ahead: of those that are changed, it sees none.
+    shouting[:, WIDTH:].reshape(40, FRAMES, -1)[:, -1, :-1] = 50
+    whispering[:, WIDTH:].reshape(40, FRAMES, -1)[:, 2, :-1] = 50
+    answer = fitted.model(rows).numpy()
+    np.testing.assert_allclose(fitted.model(shouting).numpy(), answer, atol=1e-5)
+    assert np.abs(fitted.model(whispering).numpy() - answer).max() > 0.05
