@@ -50,9 +50,9 @@ def forge_arrays(
     forge_manifest(folder)
 
 
-def forge_stamp(folder: Path) -> None:
-    """Gives the stamp of a folder the digests of the files as they are, and its own."""
-    made_from = json.loads((folder / "stamp.json").read_text(encoding="utf-8"))["made_from"]
+def forge_stamp(folder: Path, made_from: dict[str, Any] | None = None) -> None:
+    """Gives the stamp of a folder the digests of the files as they are, and its own; and other inputs, if asked."""
+    made_from = made_from or json.loads((folder / "stamp.json").read_text(encoding="utf-8"))["made_from"]
     (folder / "stamp.json").unlink()
     stamp = Stamp.of(folder, made_from, digests=True)
     write_json(folder / "stamp.json", {**stamp.model_dump(), "digest": stamp.digest})

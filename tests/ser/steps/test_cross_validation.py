@@ -91,6 +91,12 @@ def test_a_fold_in_a_worker_is_the_fold_trained_here(features: Path, tmp_path: P
     here, there_too = ScoredSamples.load(tmp_path / "here" / SCORES), ScoredSamples.load(there)
     assert here.names == there_too.names == plan_test(features)
     np.testing.assert_allclose(here.probabilities, there_too.probabilities, atol=1e-5)
+    # Again by force: the fold is trained again, though it is there.
+    before = there.stat().st_ino, there.stat().st_mtime_ns
+    cross_validate(features, tmp_path, settings)
+    assert (there.stat().st_ino, there.stat().st_mtime_ns) == before
+    cross_validate(features, tmp_path, settings, force=True)
+    assert (there.stat().st_ino, there.stat().st_mtime_ns) != before
 
 
 def plan_test(features: Path) -> tuple[str, ...]:
