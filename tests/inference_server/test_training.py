@@ -7,7 +7,6 @@ import http.client
 import http.server
 import json
 import os
-import select
 import shutil
 import signal
 import threading
@@ -22,7 +21,7 @@ from google.protobuf import json_format
 
 from ser.synthesis import synthesise_corpus
 from ser_api.v1 import ser_pb2
-from tests.deadlines import tries
+from tests.deadlines import tries, wait_gone
 from tests.inference_server.harness import Server, serve
 from tests.signals import tone, wav
 
@@ -56,7 +55,8 @@ def start(client: httpx.Client, server: Server, **fields: Any) -> str:
 
 
 def pid_of(server: Server, job_id: str) -> int:
-    return next(line["pid"] for line in server.logged() if line.get("job_id") == job_id and "pid" in line)
+    """The process of a job, the newest if a server before had one: the log goes on."""
+    return [int(line["pid"]) for line in server.logged() if line.get("job_id") == job_id and "pid" in line][-1]
 
 
 def check_model(server: Server, answer: dict[str, Any]) -> None:
@@ -126,8 +126,14 @@ def test_cancel_a_job_that_runs_and_one_that_waits(trained: Server) -> None:
         until(client, running, "RUNNING", "train")
         assert client.get(f"/jobs/{waiting}").json()["ahead"] == 1
         assert client.post(f"/jobs/{waiting}:cancel").json()["state"] == "CANCELLED"
+        # A training gives way to serving; and one that does not heed SIGTERM, as it is stopped, is killed in the end.
+        process = pid_of(trained, running)
+        assert os.getpriority(os.PRIO_PROCESS, process) == 19
+        assert os.sched_getscheduler(process) == os.SCHED_BATCH
+        os.kill(process, signal.SIGSTOP)
         client.post(f"/jobs/{running}:cancel").raise_for_status()
         assert until(client, running, "CANCELLED")["ended"]
+        wait_gone(process)
         # One that is over stays as it is.
         assert client.post(f"/jobs/{running}:cancel").json()["state"] == "CANCELLED"
     assert not [path for path in trained.models.iterdir() if ".partial-" in path.name]
@@ -231,26 +237,15 @@ def test_a_restart_knows_the_jobs(tmp_path: Path) -> None:
         workers = [line["process"] for line in server.logged() if line.get("message") == "call"]
         server.process.kill()
         server.process.wait()
-        child = pid_of(server, running)
-    for pid in (child, *workers):
+        orphan = pid_of(server, running)
+        assert orphan != child
+    for pid in (orphan, *workers):
         wait_gone(pid)
     with serve(tmp_path) as server, server.client() as client:
         failed = client.get(f"/jobs/{running}").json()
         assert failed["state"] == "FAILED"
         assert "died" in failed["error"]["message"]
         assert until(client, waiting, "SUCCEEDED")["result"]["model_id"]
-
-
-def wait_gone(pid: int) -> None:
-    """Until the kernel has ended a process whose parent died."""
-    try:
-        descriptor = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return
-    try:
-        assert select.select([descriptor], [], [], 10)[0], f"process {pid} outlives its parent"
-    finally:
-        os.close(descriptor)
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
