@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import select
 import time
 from collections.abc import Iterator
 
@@ -24,3 +26,15 @@ def tries(seconds: float = SECONDS) -> Iterator[None]:
         yield
         time.sleep(0.01)
     pytest.fail(f"waited {seconds:g} s in vain")
+
+
+def wait_gone(pid: int, seconds: float = 30.0) -> None:
+    """Until a process has ended, be it a child of this one or not; the test fails if it lives on."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        assert select.select([descriptor], [], [], seconds)[0], f"process {pid} outlives its parent"
+    finally:
+        os.close(descriptor)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import select
 import signal
 import subprocess
 import sys
@@ -13,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ser.processes import child_command
-from tests.deadlines import tries
+from tests.deadlines import tries, wait_gone
 
 # A parent that starts a child, which would run for ever, and says its number.
 PARENT = """
@@ -23,17 +22,6 @@ child = subprocess.Popen(child_command("tests.endless"), stdin=subprocess.DEVNUL
 print(child.pid, flush=True)
 time.sleep(600)
 """
-
-
-def wait_gone(pid: int) -> None:
-    try:
-        descriptor = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return
-    try:
-        assert select.select([descriptor], [], [], 30)[0], f"process {pid} outlives its parent"
-    finally:
-        os.close(descriptor)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of its parent's death")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import select
 import signal
 import sqlite3
 import time
@@ -12,21 +11,10 @@ from typing import Any
 
 import httpx
 
-from tests.deadlines import tries
+from tests.deadlines import tries, wait_gone
 from tests.inference_server.harness import Server, serve
 
 LONG = {"epochs": 50_000}
-
-
-def wait_gone(pid: int) -> None:
-    try:
-        descriptor = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return
-    try:
-        assert select.select([descriptor], [], [], 30)[0], f"process {pid} outlives its parent"
-    finally:
-        os.close(descriptor)
 
 
 def wait_for_process(server: Server, job_id: str) -> int:
