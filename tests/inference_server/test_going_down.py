@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
-import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import filelock
 import grpc
+import httpx
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
+from inference_server.calls import Calls
+from inference_server.gateway.app import Gateway
+from inference_server.grpc_server import SERVICE
+from inference_server.jobs.queue import JobQueue
+from inference_server.service import SpeechEmotionRecognition
+from inference_server.settings import Settings
 from ser.bundle import Bundle
 from ser_api.v1 import ser_pb2
 from tests.deadlines import tries
@@ -33,7 +41,7 @@ def home(adaptive: Bundle, tmp_path: Path) -> Path:
 
 def under_way(server: Server, kind: str, number: int) -> None:
     with server.client() as client:
-        for _ in tries():
+        for _ in tries(30):
             lines = client.get("/metrics").text.splitlines()
             found = [line for line in lines if line.startswith("ser_calls_in_flight") and f'"{kind}"' in line]
             if sum(float(line.split()[-1]) for line in found) >= number:
@@ -58,8 +66,8 @@ def test_calls_under_way_end_well_and_health_says_that_no_more_are_taken(home: P
             assert next(watch).status == health_pb2.HealthCheckResponse.SERVING
         request = ser_pb2.EnrollSpeakerRequest(model_id=model_id, speaker="anna", clips=[audio])
         over_grpc = pool.submit(stub.EnrollSpeaker, request)
-        path = f"/models/{model_id}/speakers/bert"
-        over_http = pool.submit(client.post, path, files={"clips": audio})
+        path = f"/models/{model_id}/speakers"
+        over_http = pool.submit(client.post, path, files={"clips": audio}, data={"speaker": "bert"})
         under_way(server, "short", 2)
         server.process.terminate()
         for watch in watches:
@@ -72,23 +80,23 @@ def test_calls_under_way_end_well_and_health_says_that_no_more_are_taken(home: P
         assert server.process.wait(60) == 0
 
 
-def test_readiness_over_http_ends_before_the_connection_does(home: Path) -> None:
-    with serve(home, workers=1, grace_seconds=20) as server:
-        host, port = server.http.removeprefix("http://").split(":")
-        with socket.create_connection((host, int(port)), timeout=30) as probe:
-            request = f"GET /readyz HTTP/1.1\r\nhost: {host}:{port}\r\n\r\n".encode()
-            probe.sendall(request)
-            assert probe.recv(10_000).startswith(b"HTTP/1.1 200")
-            probe.sendall(request[:20])  # on its way when the signal comes
-            server.process.terminate()
-            for _ in tries():
-                if any("stopping" in line["message"] for line in server.logged()):
-                    break
-            probe.sendall(request[20:])
-            answer = probe.recv(10_000)
-        assert answer.startswith(b"HTTP/1.1 503"), answer
-        assert b'"stopping"' in answer
-        assert server.process.wait(60) == 0
+def test_readiness_over_http_ends_when_the_stop_begins_and_liveness_does_not(tmp_path: Path) -> None:
+    settings = Settings(data_root=str(tmp_path / "data"), model_root=str(tmp_path / "models"))
+
+    async def test() -> None:
+        calls, jobs = Calls(settings), JobQueue(settings.jobs_path)
+        service = SpeechEmotionRecognition(settings, calls, jobs)
+        gateway: Any = Gateway(SERVICE, service, calls, jobs, settings)
+        transport = httpx.ASGITransport(app=gateway)
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost:5000") as client:
+            seen = [(await client.get(path)).status_code for path in ("/readyz", "/healthz")]
+            calls.stopping.set()
+            seen += [(await client.get(path)).status_code for path in ("/readyz", "/healthz")]
+        service.close()
+        jobs.close()
+        assert seen == [200, 200, 503, 200]
+
+    asyncio.run(test())
 
 
 def test_streams_that_say_nothing_are_told_of_the_stop(home: Path, adaptive: Bundle) -> None:

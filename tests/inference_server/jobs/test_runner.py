@@ -12,10 +12,12 @@ from typing import Any
 
 import pytest
 
+from inference_server.jobs import local
 from inference_server.jobs import runner as module
 from inference_server.jobs.runner import JobRunner
 from inference_server.jobs.store import Job, JobStore, State
 from inference_server.settings import Settings
+from ser.processes import child_command
 from ser.request import TrainRequest
 from tests.deadlines import tries, wait_gone
 
@@ -46,13 +48,17 @@ class Jobs:
         return [(record["job_id"], record["pid"]) for record in records if "pid" in record and "job_id" in record]
 
     def start_deaf(self) -> tuple[str, int]:
-        """Has a job run whose process heeds nothing but SIGKILL: it is stopped."""
+        """Has a job run whose process heeds nothing but SIGKILL, from its first moment: that is inherited."""
         before = len(self.started())
         self.add()
-        self.runner.tick()
-        job_id, pid = self.started()[before]
-        os.kill(pid, signal.SIGSTOP)
-        return job_id, pid
+        usual = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        try:
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(local, "child_command", lambda _: child_command("tests.endless"))
+                self.runner.tick()
+        finally:
+            signal.signal(signal.SIGTERM, usual)
+        return self.started()[before]
 
     def end_of(self, job_id: str) -> Job:
         for _ in tries(30):
