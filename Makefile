@@ -28,12 +28,14 @@ demo: setup ## Run the Kubeflow pipeline here, on CORPUS=<zip or URL>, by RUNNER
 serve: setup ## Serve the models: gRPC on 50051, HTTP on 5000 (settings: ser-server --help)
 	$(BIN)/ser-server
 
+# A file's tests stay in one process, for what its fixtures have made serves them all; -n 0 runs all in this one.
+PARALLEL := -n auto --maxprocesses 4 --dist loadfile
 test: setup ## Run the tests (SER_EMODB_ZIP=<zip> adds those that want the real corpus)
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
 
 SEED ?= $(shell od -An -N3 -tu4 /dev/urandom | tr -d ' ')
 test-random: setup ## Run them in a random order; SEED=<number> repeats one
-	$(BIN)/python -m pytest --random-order $(SEED) $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) --random-order $(SEED) $(PYTEST_ARGS)
 
 mutants: setup ## Break one place at a time, and see whether the tests notice (goes on where it was stopped)
 	$(BIN)/python -m tests.mutation $(MUTANTS)

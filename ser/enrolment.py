@@ -22,7 +22,7 @@ from pathlib import Path
 
 from ser.arrays import check_arrays, pack_arrays, unpack_arrays
 from ser.errors import ConfigError, DamagedError, FieldViolation, NotFoundError
-from ser.files import exclusive, remove
+from ser.files import exclusive, remove, sweep
 from ser.manifest import MANIFEST, Manifest
 from ser.speakers import SpeakerAdaptation, SpeakerStatistics, together
 from ser.stored_file import storage_errors
@@ -265,7 +265,7 @@ def keep_speakers_of(model_save_path: Place, model_id: str, training: str) -> No
 
 
 def _sweep(model_save_path: Place, model_id: str, training: str) -> None:
-    """The caller holds the lock of the model's speakers."""
+    """Removes what other trainings and killed enrolments left; the caller holds the lock of the model's speakers."""
     files = open_place(model_save_path, _FOLDER, model_id)
     if isinstance(files, Store):
         for name in files.files():
@@ -276,6 +276,7 @@ def _sweep(model_save_path: Place, model_id: str, training: str) -> None:
         for name in files.files():
             if name != training:
                 remove(files.folder / name)
+    sweep(files.folder / training, alone=True)
 
 
 def _lock(model_save_path: Place, model_id: str) -> Path:

@@ -195,11 +195,15 @@ def recover(target: Path) -> None:
         remove(leftover)
 
 
-def sweep(folder: Path) -> None:
+def sweep(folder: Path, *, alone: bool = False) -> None:
     """Removes what killed processes left of any target in a folder. What somebody is writing just now stays.
 
     A folder's lock says whether somebody is. Single files may be written without one, in moments: they count as left
     once they are an hour old. What cannot be removed, or is gone already, is not the caller's concern.
+
+    Args:
+        folder: Where to look.
+        alone: The caller holds a lock that all who write files there take: each is left, however new.
     """
     for leftover in folder.glob(".*"):
         found = _LEFTOVER.fullmatch(leftover.name)
@@ -209,7 +213,7 @@ def sweep(folder: Path) -> None:
             if leftover.is_dir():
                 with filelock.FileLock(_lock_of(folder / found[1]), timeout=0):
                     recover(folder / found[1])
-            elif time.time() - leftover.stat().st_mtime > _SECONDS_OF_A_FILE:
+            elif alone or time.time() - leftover.stat().st_mtime > _SECONDS_OF_A_FILE:
                 remove(leftover)
 
 

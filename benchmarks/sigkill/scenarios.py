@@ -22,6 +22,7 @@ from ser.model_store import list_models
 from ser.stamps import STAMP
 
 _PROBE, _PROBE_BYTES = re.compile("[a-z0-9_]{8}"), 4
+_KFP_PROGRAM = re.compile(r"tmp\.[A-Za-z0-9]{10}")
 _UNLIKE = ("created", "seconds", "digest", "files")
 """What a manifest or a stamp says of the moment at which it was made; the files are compared themselves."""
 
@@ -91,9 +92,13 @@ def play(scenario: Scenario, reference: Reference, rng: random.Random, place: Pa
     return Outcome(kills, tuple(problems))
 
 
-def _is_probe(path: Path) -> bool:
-    """Whether Python itself tried there, for a moment, whether a temporary folder can be written."""
-    return bool(_PROBE.fullmatch(path.name)) and path.is_file() and path.stat().st_size <= _PROBE_BYTES
+def _is_of_others(path: Path) -> bool:
+    """Whether Python itself tried there whether a temporary folder can be written, or KFP put a step's program there.
+
+    KFP's shell line makes the folder by `mktemp -d`, and leaves it after each run, killed or not.
+    """
+    probe = bool(_PROBE.fullmatch(path.name)) and path.is_file() and path.stat().st_size <= _PROBE_BYTES
+    return probe or bool(_KFP_PROGRAM.fullmatch(path.name))
 
 
 def differing(one: dict[str, str], other: dict[str, str]) -> list[str]:
@@ -104,7 +109,7 @@ def differing(one: dict[str, str], other: dict[str, str]) -> list[str]:
 def leftovers(folder: Path) -> list[str]:
     """What killed processes left: partial folders, and anything in the temporary folder."""
     partial = [path for path in folder.rglob(".*") if ".partial-" in path.name or ".replaced" in path.name]
-    temporary = [path for path in forked.temporary_of(folder).glob("*") if not _is_probe(path)]
+    temporary = [path for path in forked.temporary_of(folder).glob("*") if not _is_of_others(path)]
     return [f"left behind: {path.relative_to(folder.parent)}" for path in (*partial, *temporary)]
 
 

@@ -36,7 +36,7 @@ PLACES = (
 )
 """Where a fault is silent; what is shown, spoken or drawn is left out: tests of it would repeat it."""
 LEFT_OUT = ("ser/console.py", "ser/evaluation/plots.py", "ser/evaluation/canvas.py", "pipelines/run_log.py")
-_MOST_TEST_SECONDS = 150.0
+_MOST_TEST_SECONDS = 100.0
 """A line that more is run for is judged by the quickest tests of that many seconds in all."""
 
 
@@ -53,7 +53,7 @@ def main() -> None:
     arguments = parser.parse_args()
     sample = sampled(arguments.seed, arguments.only)[: arguments.sample]
     if not arguments.survivors:
-        if arguments.reach or not (REACH / "seconds.json").is_file():
+        if arguments.reach or not any(REACH.glob("tests-*.json")):
             reach.measure(ROOT, REACH, [])
         known = results.read()
         left = [fault for fault in sample if fault.identity not in known]
@@ -106,7 +106,7 @@ def _copy(target: Path) -> Path:
 
 
 def _try(fault: Fault, copy: Path, known: reach.Reach) -> Result:
-    tests = list(_within(known.tests_of(fault.path, fault.line), known.seconds))
+    tests = list(_within(known.tests_of(fault.path, fault.line), known))
     outcome, by = results.UNREACHED, ""
     if tests:
         file = copy / fault.path
@@ -115,7 +115,7 @@ def _try(fault: Fault, copy: Path, known: reach.Reach) -> Result:
         try:
             if fault.path.startswith(("components/", "pipelines/")):  # as a developer would
                 _run(copy, [sys.executable, "-m", "ser", "pipeline", "compile"], 120)
-            seconds = sum(known.seconds[test] for test in tests)
+            seconds = sum(known.tests[test].seconds for test in tests)
             outcome, by = _judge(_run(copy, [sys.executable, "-m", "pytest", *_PYTEST, *tests], 120 + 4 * seconds))
         finally:
             file.write_bytes(before)
@@ -127,10 +127,10 @@ def _try(fault: Fault, copy: Path, known: reach.Reach) -> Result:
 _PYTEST = ("-x", "-q", "-rfE", "--tb=no", "-p", "no:cacheprovider")
 
 
-def _within(tests: Iterable[str], seconds: dict[str, float]) -> Iterable[str]:
+def _within(tests: Iterable[str], known: reach.Reach) -> Iterable[str]:
     left = _MOST_TEST_SECONDS
     for test in tests:
-        left -= seconds[test]
+        left -= known.tests[test].seconds
         if left < 0:
             return
         yield test

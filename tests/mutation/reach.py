@@ -12,11 +12,13 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from coverage import CoverageData
+
+from ser.parallel import available_cores
 
 TEST_VARIABLE = "TEST_UNDER_WAY"  # not SER_…: tests take those out of what a server gets
 PACKAGES = ("ser", "inference_server", "components", "pipelines", "ser_client")
@@ -31,19 +33,37 @@ context = ${{{variable}-}}
 
 
 @dataclass(frozen=True)
+class Test:
+    """A test, as it ran once."""
+
+    __test__ = False  # pytest, it is none
+    seconds: float
+    """How long it took, what it waited for included."""
+    shared: tuple[str, ...]
+    """The fixtures that it has in common with others, a server for one."""
+
+
+@dataclass(frozen=True)
 class Reach:
     """What a run of the whole suite showed."""
 
     lines: dict[str, dict[int, frozenset[str]]]
-    """File to line to the tests that execute it; a line that runs when its module is imported may have none."""
-    seconds: dict[str, float]
-    """How long each test took, what it waited for included."""
+    """File to line to the tests, and the shared fixtures, that execute it; a line that runs when its module is imported
+    may have none."""
+    tests: dict[str, Test]
 
     def tests_of(self, path: str, line: int) -> list[str]:
-        """The tests that execute a line, the quickest first; of one that only imports execute, those of its file."""
+        """The tests that execute a line, the quickest first, then those whose shared fixtures do.
+
+        Of a line that only an import executes, those of its file.
+        """
         by_line = self.lines.get(path, {})
         found = by_line.get(line) or frozenset().union(*by_line.values())
-        return sorted((test for test in found if test in self.seconds), key=lambda test: self.seconds[test])
+        users = (name for name, test in self.tests.items() if name not in found and not found.isdisjoint(test.shared))
+        return [*self._quickest_first(found & self.tests.keys()), *self._quickest_first(users)]
+
+    def _quickest_first(self, names: Iterable[str]) -> list[str]:
+        return sorted(names, key=lambda name: (self.tests[name].seconds, name))
 
 
 def measure(root: Path, folder: Path, tests: Sequence[str]) -> None:
@@ -67,7 +87,9 @@ def measure(root: Path, folder: Path, tests: Sequence[str]) -> None:
         "PYTHONPATH": os.pathsep.join((str(folder), str(root))),
         "REACH_FOLDER": str(folder),
     }
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.mutation.contexts", "-p", "no:cacheprovider", *tests]
+    plugins = ["-p", "tests.mutation.contexts", "-p", "no:cacheprovider"]
+    parallel = ["-n", str(available_cores()), "--dist", "loadfile"]
+    command = [sys.executable, "-m", "pytest", "-q", *plugins, *parallel, *tests]
     subprocess.run(command, cwd=root, env=environment, check=False)
 
 
@@ -82,4 +104,8 @@ def load(root: Path, folder: Path) -> Reach:
             for line, contexts in data.contexts_by_lineno(measured).items():
                 by_line.setdefault(line, set()).update(context for context in contexts if context)
     frozen = {path: {line: frozenset(tests) for line, tests in by_line.items()} for path, by_line in lines.items()}
-    return Reach(frozen, json.loads((folder / "seconds.json").read_text()))
+    tests: dict[str, Test] = {}
+    for part in sorted(folder.glob("tests-*.json")):
+        content: dict[str, tuple[float, list[str]]] = json.loads(part.read_text(encoding="utf-8"))
+        tests |= {name: Test(seconds, tuple(shared)) for name, (seconds, shared) in content.items()}
+    return Reach(frozen, tests)

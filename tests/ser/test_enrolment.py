@@ -218,6 +218,20 @@ def trained_again(models: Path, bundle: Bundle, *, removed: bool) -> None:
         shutil.copytree(folder, models / manifest.model_id)
 
 
+def test_what_killed_enrolments_and_deletions_left_is_gone_with_the_next(predictor: Predictor, models: Path) -> None:
+    predictor.enroll("anna", ANNA[:1])
+    half = kept(models, predictor) / ".anna.npz.partial-dead"
+    half.write_bytes(b"half a file")
+    predictor.enroll("ben", ANNA[:1])  # the files of all speakers of a model are written under one lock
+    assert not half.exists()
+    assert as_anna(predictor)[0] == 1
+    half_deleted = models / ".other.partial-dead"
+    half_deleted.mkdir()
+    (half_deleted / "file").write_text("x")
+    delete_bundle(models, predictor.model_id)
+    assert not half_deleted.exists()
+
+
 @pytest.mark.parametrize("removed", [True, False])
 def test_a_model_that_was_trained_again_knows_nobody_of_the_old_one(
     predictor: Predictor, models: Path, adaptive: Bundle, removed: bool

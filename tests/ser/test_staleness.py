@@ -139,7 +139,7 @@ EVERYTHING = frozenset({"ETag", "Last-Modified", "Content-Length"})
         (frozenset(), 403, True),  # of which the range tells the size
         (frozenset({"Content-Length"}), 404, False),
     ],
-    ids=str,
+    ids=lambda one: "+".join(sorted(one)) if isinstance(one, frozenset) else str(one),
 )
 def test_a_zip_that_changed_is_fetched_again_and_one_that_did_not_is_not(
     site: Site, address: str, corpora: list[bytes], tells: frozenset[str], head: int, ranges: bool, tmp_path: Path

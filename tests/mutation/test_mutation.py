@@ -1,0 +1,80 @@
+"""The run that breaks the code: which faults it makes, and whom it asks."""
+
+from __future__ import annotations
+
+import textwrap
+
+import pytest
+
+from tests.mutation.faults import faults_of
+from tests.mutation.reach import Reach, Test
+
+SOURCE = textwrap.dedent(
+    '''
+    def first(path, limit=3, *, keep=False):
+        """Text stays as it is: 1 < 2."""
+        if path:
+            raise ValueError(f"{limit + 1}")
+        total = max(limit * 0.5, len(path) - 1)
+        logger.info("told %d", 3)
+        write(path, total, force=keep)
+        return total
+    '''
+)
+EXPECTED = {
+    "limit=3 -> limit=4",
+    "keep=False -> keep=True",
+    "if path: -> if not (path):",
+    'raise ValueError(f"{limit + 1}") -> pass',
+    "max(limit * 0.5, len(path) - 1) -> min(limit * 0.5, len(path) - 1)",
+    "limit * 0.5 -> (limit / 0.5)",
+    "limit * 0.5 -> limit * 1.0",
+    "len(path) - 1 -> (len(path) + 1)",
+    "len(path) - 1 -> len(path) - 2",
+    "write(path, total, force=keep) -> pass",
+    "force=keep) -> )",
+    "return total -> return None",
+}
+
+
+def test_the_faults_of_a_function() -> None:
+    content = SOURCE.encode()
+    broken = {fault.apply(content).decode() for fault in faults_of("x.py", content)}
+    expected = set()
+    for change in EXPECTED:
+        old, _, new = change.partition(" -> ")
+        old, new = (", force=keep)", ")") if old == "force=keep)" else (old, new)
+        assert SOURCE.count(old) == 1, old
+        expected.add(SOURCE.replace(old, new))
+    assert expected <= broken
+    # Beyond those: the two arguments of max() and its like swapped, and what an error says.
+    assert all("told %d" in text and "1 < 2" in text and '("told %d", 3)' in text for text in broken)
+
+
+@pytest.mark.parametrize(
+    ("change", "same"), [(("\n    if path", "\n\n    # a comment\n    if path"), True), (("0.5", "0.7"), False)]
+)
+def test_a_fault_is_known_again_where_code_moves_and_not_where_it_changes(change: tuple[str, str], same: bool) -> None:
+    moved = SOURCE.replace(*change)
+    assert moved != SOURCE
+    before, after = ({fault.identity for fault in faults_of("x.py", text.encode())} for text in (SOURCE, moved))
+    assert (before == after) is same
+    assert before & after
+
+
+def test_who_executes_a_line_is_asked_first_and_then_who_shares_what_does() -> None:
+    server = "fixture tests::server"
+    reach = Reach(
+        lines={"x.py": {1: frozenset({"slow", "quick"}), 2: frozenset({server, "slow"}), 3: frozenset()}},
+        tests={
+            "slow": Test(3.0, ()),
+            "quick": Test(0.1, ()),
+            "user": Test(0.1, (server,)),
+            "other user": Test(0.2, (server,)),
+            "stranger": Test(0.1, ("fixture tests::model",)),
+        },
+    )
+    assert reach.tests_of("x.py", 1) == ["quick", "slow"]
+    assert reach.tests_of("x.py", 2) == ["slow", "user", "other user"]
+    assert reach.tests_of("x.py", 3) == ["quick", "slow", "user", "other user"]  # only an import executes it
+    assert reach.tests_of("y.py", 1) == []
