@@ -20,6 +20,7 @@ import httpx
 import pytest
 
 from inference_server.settings import Settings
+from inference_server.threads import LOCK_SECONDS
 from ser.bundle import Bundle
 from ser_api.v1 import ser_pb2
 from tests.deadlines import tries
@@ -126,16 +127,15 @@ def heard(client: httpx.Client) -> float:
     return float(found[1]) if found else 0.0
 
 
-@pytest.mark.usefixtures("models")
-def test_a_call_ends_at_its_deadline_though_others_are_before_it(model_id: str, tmp_path: Path) -> None:
-    with serve(tmp_path, max_call_seconds=3) as server, server.client() as client, ThreadPoolExecutor(24) as pool:
-        long = [pool.submit(predict, client, model_id, *[long_clip()] * 2) for _ in range(24)]
-        answers = [call.result() for call in long]
-        late = [answer for answer in answers if answer.status_code == 504]
-        assert {answer.status_code for answer in answers} <= {200, 504}
-        assert late, "a busy machine computes 8 hours of sound in 3 s"
-        assert any("waited for the calls before it" in answer.json()["message"] for answer in late)
-        assert predict(client, model_id, wav(tone(1.0))).status_code == 200
+def test_a_call_ends_at_the_deadline_of_the_setting_whatever_it_waits_for(models: Path, tmp_path: Path) -> None:
+    with serve(tmp_path, max_call_seconds=1) as server, server.client() as client:
+        with filelock.FileLock(models / ".other.lock"):
+            began = time.monotonic()
+            answer = client.delete("/models/other")  # its caller has patience
+            assert answer.status_code in (503, 504), answer.text
+            assert "other" in answer.json()["message"]
+            assert time.monotonic() - began < LOCK_SECONDS / 2  # how long a lock is waited for where a call may be long
+        assert client.delete("/models/other").status_code == 200
 
 
 def test_a_model_whose_lock_is_held_holds_up_no_other_and_is_told_by_name(
@@ -144,7 +144,7 @@ def test_a_model_whose_lock_is_held_holds_up_no_other_and_is_told_by_name(
     clip = long_clip(100)  # computed in the thread
     with serve(tmp_path) as server, server.client() as client, ThreadPoolExecutor(8) as pool:
         with filelock.FileLock(models / ".other.lock"):
-            headers = {"x-request-timeout": "20"}
+            headers = {"x-request-timeout": "10"}
             stuck = [pool.submit(client.delete, "/models/other", headers=headers) for _ in range(8)]
             for _ in range(5):
                 assert {one["model_id"] for one in client.get("/models").json()["models"]} == {model_id, "other"}

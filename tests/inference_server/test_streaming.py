@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -124,3 +126,35 @@ def test_a_page_of_another_site_cannot_listen(server: Server) -> None:
         connect(f"{server.http.replace('http', 'ws')}/predict/stream", origin="https://elsewhere.example"),
     ):
         pass
+
+
+def frame(opcode: int, payload: bytes = b"") -> bytes:
+    """A WebSocket frame as a client sends it, masked with zeros."""
+    return bytes([0x80 | opcode, 0x80 | len(payload)]) + bytes(4) + payload
+
+
+@pytest.mark.parametrize("first", [frame(0x3), frame(0x8), b"\xff\xff\xff\xff"])
+@pytest.mark.parametrize("then", [frame(0x3), frame(0x8), frame(0x1, b"{}"), b"\xff" * 1_000])
+def test_bytes_after_the_end_of_a_websocket_end_the_connection_and_are_no_error(
+    server: Server, first: bytes, then: bytes
+) -> None:
+    before = len(server.log.read_text())
+    host, port = server.http.removeprefix("http://").split(":")
+    head = (
+        f"GET /predict/stream HTTP/1.1\r\nhost: {host}:{port}\r\nupgrade: websocket\r\nconnection: upgrade\r\n"
+        "sec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\nsec-websocket-version: 13\r\n\r\n"
+    )
+    with socket.create_connection((host, int(port)), timeout=30) as caller:
+        caller.sendall(head.encode())
+        assert caller.recv(10_000).startswith(b"HTTP/1.1 101")
+        with contextlib.suppress(ConnectionError):
+            caller.sendall(first)
+            for _ in range(3):
+                caller.sendall(then)
+            while caller.recv(10_000):  # the server ends it
+                pass
+    with server.client() as client:
+        assert client.get("/healthz").status_code == 200
+    logged = server.log.read_text()[before:]
+    assert "Fatal error" not in logged
+    assert "Traceback" not in logged

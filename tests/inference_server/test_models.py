@@ -1,0 +1,48 @@
+"""The models that a worker holds: so many, the last used ones, as long as they are what was opened."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from inference_server.models import ModelStore
+from ser.bundle import Bundle
+from tests.forgery import copy_as
+
+NAMES = ("a", "b", "c")
+
+
+@pytest.fixture
+def root(bundle: Bundle, tmp_path: Path) -> str:
+    for name in NAMES:
+        copy_as(bundle.folder, tmp_path / name)
+    return str(tmp_path)
+
+
+def test_as_many_are_held_as_may_be_and_the_least_lately_used_goes_first(root: str) -> None:
+    store = ModelStore(2, 10.0)
+    for name in ("a", "b"):
+        store.keep(root, name, store.open(root, name))
+    assert store.held(root, "a")  # used: now it is the younger one
+    store.keep(root, "c", store.open(root, "c"))
+    assert len(store) == 2
+    assert [bool(store.held(root, name)) for name in NAMES] == [True, False, True]
+    store.keep(root, "a", store.open(root, "a"))  # opened again, as by two calls at once
+    store.keep(root, "b", store.open(root, "b"))
+    assert [bool(store.held(root, name)) for name in NAMES] == [True, True, False]
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_model_that_is_not_what_was_opened_is_let_go(root: str, gone: bool) -> None:
+    store = ModelStore(8, 10.0)
+    for name in NAMES:
+        store.keep(root, name, store.open(root, name))
+    manifest = Path(root, "b", "manifest.json")
+    if gone:
+        manifest.unlink()
+    else:
+        os.utime(manifest, ns=(1, 1))
+    assert [bool(store.held(root, name)) for name in NAMES] == [True, False, True]
+    assert len(store) == 2
