@@ -203,6 +203,7 @@ def _folds(training: TrainingSet) -> npt.NDArray[np.int64]:
 
 def _describe_rows(model: keras.Model, training: TrainingSet, profiles: Array, folder: Path) -> list[Array]:
     """The description of every row, an array an expert; in files where it is large."""
+    import keras
     import tensorflow as tf
 
     count = len(training.rows)
@@ -212,7 +213,8 @@ def _describe_rows(model: keras.Model, training: TrainingSet, profiles: Array, f
         np.empty((count, width), dtype=np.float32) if held else _on_disk(folder / f"{number}.npy", (count, width))
         for number, width in enumerate(widths)
     ]
-    run = tf.function(lambda rows: model(rows, training=False), reduce_retracing=True)
+    # Flattened, since a network of one output gives it as it is, not as a list of one.
+    run = tf.function(lambda rows: keras.tree.flatten(model(rows, training=False)), reduce_retracing=True)
     for start in range(0, count, _BLOCK_ROWS):
         numbers = np.arange(start, min(start + _BLOCK_ROWS, count))
         rows = training.rows[numbers]
