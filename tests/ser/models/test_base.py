@@ -22,6 +22,9 @@ from ser.speakers import SpeakerAdaptation, SpeakerStatistics
 RNG = np.random.default_rng(9)
 
 
+CLIPS = {"a": 1, "b": 2, "c": 3, "nobody": 0}
+
+
 def of_clips(clips: int) -> SpeakerStatistics:
     one = np.ones(1)
     return SpeakerStatistics(clips, one * clips, one * clips, one * clips)
@@ -42,7 +45,7 @@ def test_every_row_is_judged_with_its_own_speaker_beyond_a_block_too() -> None:
     count = 2_500
     rows = np.arange(count, dtype=np.float32)[:, None]
     names = [("a", "b", "c", "nobody")[number] for number in RNG.integers(4, size=count)]
-    expected = np.stack([(rows[:, 0] - 10) / 2, [dict(a=1, b=2, c=3, nobody=0)[name] for name in names]], axis=1)
+    expected = np.stack([(rows[:, 0] - 10) / 2, [CLIPS[name] for name in names]], axis=1)
     told = [ADAPTATION.known.get(name) for name in names]
     np.testing.assert_array_equal(echo(1).predict(rows, told), expected)
     samples = tuple(Sample(f"{n}", name, "", "", "joy", 1.0, 1) for n, name in enumerate(names))
