@@ -57,6 +57,7 @@ def test_figures_of_folds_and_seeds_are_those_on_paper() -> None:
     assert over["uar"].deviation == pytest.approx(0.0721688, abs=1e-6)  # root of ((1/24)^2 * 2 + (1/12)^2) / 2
     assert over["fold_uar"].mean == pytest.approx((2 / 3 + (1 + 1 / 2) / 2 + 1 / 2) / 3)
     assert result.pooled.uar == first.uar
+    assert evaluate_folds({seed: SEEDS[seed] for seed in (6, 5)}, resampled="recordings").pooled.uar == 7 / 8
     kept = result.to_json()
     assert [row["group"] for row in kept["by_fold"]] == ["one", "two"]
     assert kept["fold_uar"]["mean"] == pytest.approx(2 / 3)
