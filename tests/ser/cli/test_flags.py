@@ -117,3 +117,21 @@ def test_a_flag_comes_before_the_file_and_the_file_before_the_default(
 def test_every_flag_is_in_a_table_above() -> None:
     assert parameters(train.command) == {*TRAIN, "request", "as_json"}
     assert parameters(evaluate.command) == {*EVALUATE, *OF_EVALUATION, "request", "model_id", "model_save_path"}
+
+
+def test_force_seeds_and_workers_reach_what_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    got: dict[str, object] = {}
+
+    def features_of(*_: object, force: bool) -> Path:
+        got["features"] = force
+        return tmp_path
+
+    def cross_validate(*_: object, **given: object) -> None:
+        got.update(given)
+        raise _SeenError
+
+    monkeypatch.setattr(evaluate.Dataset, "features_of", features_of)
+    monkeypatch.setattr(evaluate.protocols, "cross_validate", cross_validate)
+    flags = ["--seeds", "3,5", "--workers", "2", "--dataset-force", "--report", str(tmp_path / "r")]
+    CliRunner().invoke(app, ["evaluate", "--protocol", "loso", "--data-path", str(tmp_path), *flags])
+    assert [got.get(name) for name in ("features", "force", "seeds", "workers")] == [True, True, [3, 5], 2]
