@@ -8,8 +8,11 @@ import pytest
 
 from ser.bundle import Bundle
 from ser.config import parse
+from ser.dataset import Dataset
+from ser.evaluation import evaluate
 from ser.predictor import Predictor
-from ser.request import TrainRequest
+from ser.request import CrossValidationRequest, TrainRequest
+from ser.steps.cross_validation import load_scores, train_fold
 from ser.trainer import TrainResult, run
 
 pytestmark = pytest.mark.timeout(1_800)
@@ -32,7 +35,7 @@ def test_a_default_training_is_well_above_chance(trained: tuple[Path, TrainResul
     assert len(result.test_samples) == 54
     assert result.classes == ("anger", "boredom", "disgust", "fear", "happiness", "neutral", "sadness")
     # Chance is 0.14; five seeds have 0.56 with a deviation of 0.06.
-    assert result.metrics["uar"] > 0.3
+    assert result.metrics["uar"] > 0.45
 
 
 def test_every_validation_sample_is_predicted_by_name_and_by_its_recording(
@@ -56,3 +59,17 @@ def test_the_report_is_there(trained: tuple[Path, TrainResult]) -> None:
     page = (Bundle(folder / "models" / result.model_id).report / "report.html").read_text(encoding="utf-8")
     assert result.model_id in page
     assert "boredom" in page
+
+
+def test_the_flagship_knows_a_speaker_s_emotions_whom_it_never_heard(emodb_zip: Path, tmp_path: Path) -> None:
+    # One fold, without virtual speakers, that it may take seconds; chance is 0.14, and this fold has 0.90.
+    body = {"model_type": "EnsembleClassifier", "dataset_virtual_speakers": 0, "protocol": "loso"}
+    request = parse(CrossValidationRequest, {**body, "data_path": str(tmp_path / "data"), "remote_url": str(emodb_zip)})
+    features = Dataset(request.data_path, request.remote_url).features_of(request)
+    train_fold(features, tmp_path / "fold", request, "speaker 03")
+    figures = evaluate(load_scores(tmp_path / "fold"))
+    assert figures.samples == 49
+    assert figures.uar > 0.75
+    # Guessing the most frequent emotion, or all alike, has 0.8 and more; it is sure where it is right.
+    assert figures.calibration.brier < 0.4
+    assert figures.calibration.ece < 0.25

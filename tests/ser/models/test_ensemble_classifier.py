@@ -66,10 +66,8 @@ def model(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return Trainer("EnsembleClassifier", SMALL).train(folder, tmp_path_factory.mktemp("models"))
 
 
-def test_it_learns_and_is_calibrated(model: Bundle) -> None:
+def test_it_learns(model: Bundle) -> None:  # how it is calibrated, tests/ser/experts/test_ensemble.py looks at
     assert model.manifest.metrics["uar"] > 0.4  # chance is 1 / 7
-    surest = model.predict_set(model.validation).max(axis=1)
-    assert 0.3 < surest.mean() < 0.99
     assert model.manifest.history == {}
 
 

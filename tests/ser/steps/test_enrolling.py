@@ -1,0 +1,83 @@
+"""Which clips a protocol lets a model hear before it judges one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ser.feature_set import FeatureSet, Sample
+from ser.features import EXTRACTORS
+from ser.frontend import FrontEnd
+from ser.speakers import SpeakerAdaptation
+from ser.steps.enrolling import enrolled
+
+METHOD = EXTRACTORS.get("Functionals")
+FRONTEND = FrontEnd(4_000, normalize=True, extractors={"Functionals": METHOD.create(METHOD.Config(), [])})
+SPEAKERS = ("a", "b", "a", "a", "b", "c", "a")
+PIECES = (1, 1, 2, 1, 1, 1, 1)
+
+
+def _test_part() -> FeatureSet:
+    """Rows of powers of two, so that a sum of them tells which they were; the third clip has two pieces."""
+    samples = tuple(
+        Sample(f"{number}.wav", speaker, "", "", "joy", 1.0, pieces)
+        for number, (speaker, pieces) in enumerate(zip(SPEAKERS, PIECES, strict=True))
+    )
+    rows = np.tile(2.0 ** np.arange(sum(PIECES))[:, None], (1, FRONTEND.num_features)).astype(np.float32)
+    return FeatureSet(rows, samples)
+
+
+TEST = _test_part()
+OF_CLIP = (1, 2, 4 + 8, 16, 32, 64, 128)
+"""What each clip adds to a sum."""
+STRANGER = FRONTEND.statistics(np.full((1, FRONTEND.num_features), 0.5, dtype=np.float32), clips=1)
+ADAPTATION = SpeakerAdaptation.fit({"somebody": STRANGER})
+
+
+def heard(clips: object, adaptation: SpeakerAdaptation = ADAPTATION, seed: int = 1) -> list[tuple[set[int], int]]:
+    """Of each row, the numbers of the clips that were heard, and how many the statistics say."""
+    told = enrolled(adaptation, TEST, FRONTEND, clips, seed=seed)  # type: ignore[arg-type]
+    assert len(told) == sum(PIECES)
+    return [
+        ({n for n, bits in enumerate(OF_CLIP) if one and int(one.total[0]) & bits}, one.clips if one else 0)
+        for one in told
+    ]
+
+
+ROWS = [number for number, pieces in enumerate(PIECES) for _ in range(pieces)]
+"""Of each row, the clip."""
+
+
+def of_speaker(number: int) -> set[int]:
+    return {place for place, speaker in enumerate(SPEAKERS) if speaker == SPEAKERS[number]}
+
+
+def test_all_are_the_speaker_s_own_with_the_judged_one() -> None:
+    for (clips, count), number in zip(heard("all"), ROWS, strict=True):
+        assert clips == of_speaker(number)
+        assert count == len(clips)
+
+
+@pytest.mark.parametrize("asked", [1, 2, 3, 100])
+def test_some_are_others_of_the_same_speaker_as_many_as_there_are(asked: int) -> None:
+    for (clips, count), number in zip(heard(asked), ROWS, strict=True):
+        others = of_speaker(number) - {number}
+        assert clips <= others
+        assert count == len(clips) == min(asked, len(others))
+
+
+def test_none_are_heard_where_none_is_asked_for() -> None:
+    assert heard(0) == [(set(), 0)] * sum(PIECES)
+    assert enrolled(None, TEST, FRONTEND, 3, seed=1) == (None,)
+
+
+def test_which_are_heard_follows_the_seed() -> None:
+    assert heard(1, seed=1) == heard(1, seed=1)
+    assert len({str(heard(1, seed=seed)) for seed in range(8)}) > 1
+
+
+def test_what_the_training_knows_is_added() -> None:
+    trained = SpeakerAdaptation.fit({"b": STRANGER})
+    assert [count for _, count in heard(0, trained)] == [int(SPEAKERS[number] == "b") for number in ROWS]
+    told = enrolled(trained, TEST, FRONTEND, 1, seed=1)
+    assert [one.total[0] for one, number in zip(told, ROWS, strict=True) if one and number in (1, 4)] == [32.5, 2.5]
