@@ -106,6 +106,22 @@ def test_samples_that_overflow_where_they_are_resampled_are_refused() -> None:
         audio.decode(wav(loud, rate_hz=8_000, subtype="FLOAT"), name="clip")
 
 
+@pytest.mark.parametrize(("kind", "subtype"), [("WAV", "PCM_16"), ("WAV", "FLOAT"), ("FLAC", "PCM_16")])
+@pytest.mark.parametrize("rate_hz", [8_000, 16_000, 44_100])
+def test_the_longest_recording_is_taken_and_one_sample_more_is_not(kind: str, subtype: str, rate_hz: int) -> None:
+    samples = tone(1.5, rate_hz)
+    longest = audio.decode(wav(samples, rate_hz, kind=kind, subtype=subtype), max_seconds=1.5)
+    assert longest.seconds == 1.5
+    with pytest.raises(LimitError, match="at most 1.5 s, got 1.5 s"):
+        audio.decode(wav(np.append(samples, 0.1), rate_hz, kind=kind, subtype=subtype), max_seconds=1.5)
+
+
+def test_the_shortest_recording_is_one_sample() -> None:
+    assert audio.decode(wav(np.array([0.5]))).samples.tolist() == [0.5]
+    with pytest.raises(AudioError, match="without any samples"):
+        audio.decode(wav(np.zeros(0)))
+
+
 @pytest.mark.parametrize("subtype", ["PCM_16", "FLOAT"])
 def test_a_recording_that_is_too_long_passes_a_limit(subtype: str) -> None:
     with pytest.raises(LimitError, match=r"^clip: expected at most 1.5 s, got 2.0 s"):
