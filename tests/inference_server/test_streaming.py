@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import grpc
 import numpy as np
 import pytest
-from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.sync.client import connect
+from websockets.exceptions import ConnectionClosed, ConnectionClosedError, InvalidStatus
+from websockets.sync.client import ClientConnection, connect
 
+from ser.bundle import Bundle
 from ser_api.v1 import ser_pb2
-from tests.inference_server.harness import Server, status_of
+from tests.inference_server.harness import Server, serve, status_of
 from tests.signals import tone
 
 RATE_HZ = 8_000
@@ -158,3 +161,26 @@ def test_bytes_after_the_end_of_a_websocket_end_the_connection_and_are_no_error(
     logged = server.log.read_text()[before:]
     assert "Fatal error" not in logged
     assert "Traceback" not in logged
+
+
+def test_a_message_on_a_websocket_is_bounded_as_any_other(tmp_path: Path, bundle: Bundle) -> None:
+    model_id = bundle.manifest.model_id
+    shutil.copytree(bundle.folder, tmp_path / "models" / model_id)
+    with serve(tmp_path, max_message_bytes=100_000) as server:
+        for length, taken in ((100_000, True), (100_002, False)):
+            with connect(f"{server.http.replace('http', 'ws')}/predict/stream") as socket:
+                socket.send(json.dumps({"config": config(model_id)}))
+                socket.send(b"\1\0" * (length // 2))
+                if taken:
+                    assert json.loads(socket.recv(60))["end_seconds"] == 2
+                    continue
+                with pytest.raises(ConnectionClosedError) as closed:
+                    _end(socket)
+                assert closed.value.rcvd is not None
+                assert closed.value.rcvd.code == 1009
+
+
+def _end(socket: ClientConnection) -> None:
+    """Says that no more comes, which a server that took everything answers with its close."""
+    socket.send("")
+    list(socket)

@@ -14,7 +14,7 @@ from ser.bundle import Bundle
 from ser.dataset import Dataset
 from ser.errors import ConfigError, DamagedError, NotFoundError
 from ser.feature_set import FeatureSet
-from ser.manifest import FILES, Manifest
+from ser.manifest import FILES, FRONTEND, SPEAKERS, TFLITE, VALIDATION, Manifest
 from ser.model_store import find_bundle, list_models
 from ser.predictor import Predictor
 from ser.steps.feature_extraction import load_features
@@ -39,20 +39,35 @@ def test_a_bundle_holds_all_that_the_design_names(bundle: Bundle) -> None:
     assert (bundle.report / "report.html").is_file()
 
 
-@pytest.mark.parametrize("name", FILES)
-def test_a_missing_file_is_named(copy: Path, name: str) -> None:
-    (copy / name).unlink()
+@pytest.fixture
+def adaptive_copy(adaptive: Bundle, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(adaptive.folder, tmp_path / "adaptive" / adaptive.manifest.model_id))
+
+
+@pytest.mark.parametrize("name", [*FILES, SPEAKERS])
+def test_a_missing_file_is_named(adaptive_copy: Path, name: str) -> None:
+    (adaptive_copy / name).unlink()
     with pytest.raises(DamagedError, match=f"{name} is missing"):
-        Bundle(copy)
+        Bundle(adaptive_copy)
 
 
-@pytest.mark.parametrize("name", FILES)
-def test_an_altered_file_is_named(copy: Path, name: str) -> None:
-    data = bytearray((copy / name).read_bytes())
+@pytest.mark.parametrize("name", [*FILES, SPEAKERS])
+def test_an_altered_file_is_named(adaptive_copy: Path, name: str) -> None:
+    data = bytearray((adaptive_copy / name).read_bytes())
     data[len(data) // 2] ^= 1
-    (copy / name).write_bytes(data)
+    (adaptive_copy / name).write_bytes(data)
     with pytest.raises(DamagedError, match=f"{name} was altered"):
-        Bundle(copy)
+        Bundle(adaptive_copy)
+
+
+@pytest.mark.parametrize("name", [FRONTEND, TFLITE, VALIDATION, SPEAKERS])
+def test_a_file_that_is_altered_once_the_model_is_open_is_named_where_it_is_read(
+    adaptive_copy: Path, name: str
+) -> None:
+    bundle = Bundle(adaptive_copy)
+    (adaptive_copy / name).write_bytes((adaptive_copy / name).read_bytes() + b"x")
+    with pytest.raises(DamagedError, match=f"{name} was altered"):
+        _ = bundle.frontend, bundle.model, bundle.validation, bundle.adaptation
 
 
 def test_an_altered_manifest_is_told(copy: Path) -> None:

@@ -324,3 +324,13 @@ def test_a_store_that_cannot_be_reached_leaves_what_is_known(
     assert as_anna(predictor)[0] == 3
     with pytest.raises(StoreError, match="away"):
         predictor.predict(CLIP, about=About(speaker="never-asked-before"))
+
+
+def test_what_is_remembered_of_names_that_callers_send_is_bounded(predictor: Predictor) -> None:
+    predictor.enroll("anna", ANNA[:1])
+    assert predictor.known("anna") is not None
+    for number in range(400):
+        assert predictor.known(f"nobody-{number}") is None
+    assert predictor.speakers is not None
+    assert len(predictor.speakers._held) <= 256
+    assert predictor.known("anna") is not None  # read again

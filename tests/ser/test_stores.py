@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +19,7 @@ from ser.manifest import MANIFEST, TFLITE
 from ser.model_store import delete_bundle, find_bundle, list_models, save_bundle
 from ser.predictor import Predictor
 from ser.stamps import STAMP
-from ser.stores import Store, StoreError, cache_folder
+from ser.stores import Store, StoreError, cache_folder, open_place
 from ser.trainer import Trainer
 from tests.object_store import gs_bucket, gs_endpoint, objects, put, s3_bucket, s3_endpoint
 from tests.signals import tone, wav
@@ -136,3 +138,76 @@ def test_an_unknown_scheme_and_a_bucket_that_is_not_there_are_told(bucket: str) 
     missing = f"{bucket.partition(':')[0]}://not-there-at-all/models"
     with pytest.raises(StoreError, match=missing):
         Store(missing).upload({"a": Path(__file__)}, last="a")
+
+
+@pytest.mark.parametrize("torn_reads", [1, 2, 3])
+def test_a_model_that_somebody_writes_while_it_is_read_is_read_again(
+    torn_reads: int, s3_bucket: str, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twice: files that do not fit the manifest a third time are damaged."""
+    model_id = bundle.manifest.model_id
+    save_bundle(bundle.folder, None, s3_bucket)
+    clear_cache()
+    download, reads = Store.download, 0
+
+    def meet_a_writer(store: Store, folder: Path) -> None:
+        nonlocal reads
+        reads += 1
+        download(store, folder)
+        if reads <= torn_reads:
+            (folder / TFLITE).write_bytes(b"of another training")
+
+    monkeypatch.setattr(Store, "download", meet_a_writer)
+    if torn_reads < 3:
+        assert Bundle(find_bundle(s3_bucket, model_id)).manifest == bundle.manifest
+        assert reads == torn_reads + 1
+    else:
+        with pytest.raises(DamagedError, match=r"model\.tflite was altered"):
+            find_bundle(s3_bucket, model_id)
+        assert not (cache_folder(s3_bucket) / model_id).exists()
+
+
+def test_the_file_that_makes_a_model_count_is_written_last_and_deleted_first(
+    s3_bucket: str, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+    store = open_place(s3_bucket, bundle.manifest.model_id)
+    assert isinstance(store, Store)
+    files = store._files  # the same for whoever opens the place: fsspec keeps it
+
+    def noted(verb: str) -> Callable[..., Any]:
+        original = getattr(files, verb)
+
+        def note(*arguments: Any) -> Any:
+            order.append(f"{verb} {arguments[-1].rpartition('/')[2]}")
+            return original(*arguments)
+
+        return note
+
+    for verb in ("put_file", "rm_file"):
+        monkeypatch.setattr(files, verb, noted(verb))
+    save_bundle(bundle.folder, None, s3_bucket)
+    assert order[-1] == f"put_file {MANIFEST}"
+    assert len(order) >= 4
+    order.clear()
+    delete_bundle(s3_bucket, bundle.manifest.model_id)
+    assert order[0] == f"rm_file {MANIFEST}"
+
+
+@pytest.mark.parametrize("name", ["../x", "a/../../x", "/x", "..", "report/../../../x"])
+def test_no_object_is_written_outside_its_folder(
+    name: str, s3_bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever a store calls its objects; S3 itself lets names have dots in them."""
+    store = open_place(s3_bucket, "model")
+    assert isinstance(store, Store)
+    store.write("a..b", b"harmless")
+    folder = tmp_path / "deep" / "folder"
+    folder.mkdir(parents=True)
+    store.download(folder)
+    assert (folder / "a..b").read_bytes() == b"harmless"
+    monkeypatch.setattr(Store, "_names", lambda _: {name})
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(StoreError, match=r"leads out of its folder"):
+        store.download(folder)
+    assert sorted(tmp_path.rglob("*")) == before

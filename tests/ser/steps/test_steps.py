@@ -3,6 +3,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
@@ -10,7 +11,8 @@ from ser.bundle import Bundle
 from ser.config import parse
 from ser.corpus_folder import load_manifest
 from ser.dataset import Dataset
-from ser.errors import ConfigError, CorpusError, DamagedError
+from ser.errors import ConfigError, CorpusError, DamagedError, TrainingError
+from ser.models.export import export_tflite
 from ser.request import DownloadConfig, FeatureConfig, PublishConfig, TrainingConfig
 from ser.stamps import STAMP
 from ser.steps.download import download
@@ -143,3 +145,16 @@ def test_parts_that_do_not_make_a_whole_are_refused(dataset: Dataset, tmp_path: 
         with pytest.raises(ConfigError, match="part: expected 0 to"):
             extract_part(corpus, tmp_path / "none", config, number, of)
     assert not (tmp_path / "whole").exists()
+
+
+def test_a_served_file_that_answers_otherwise_than_the_model_is_not_published(
+    features: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def export_another(model: keras.Model, path: Path, *, int8: bool = False) -> None:
+        other = keras.models.clone_model(model)  # of the same form, with weights of its own
+        export_tflite(other, path, int8=int8)
+
+    monkeypatch.setattr("ser.models.export.export_tflite", export_another)
+    with pytest.raises(TrainingError, match="the exported model does not agree with the trained one"):
+        train(features, tmp_path / "model", TWO_EPOCHS)
+    assert [path for path in tmp_path.iterdir() if not path.name.endswith(".lock")] == []
