@@ -47,14 +47,16 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=2, help="faults tried at once, each in a copy of the checkout")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="stop after so long; the next run goes on")
-    parser.add_argument("--reach", action="store_true", help="find out anew which tests reach which lines")
+    parser.add_argument(
+        "--reach", nargs="*", metavar="TESTS", help="find out anew which lines tests reach: all tests, or these beside"
+    )
     parser.add_argument("--only", default="", help="faults in files whose path contains this")
     parser.add_argument("--survivors", action="store_true", help="list what no test noticed, and try nothing")
     arguments = parser.parse_args()
     sample = sampled(arguments.seed, arguments.only)[: arguments.sample]
     if not arguments.survivors:
-        if arguments.reach or not any(REACH.glob("tests-*.json")):
-            reach.measure(ROOT, REACH, [])
+        if arguments.reach is not None or not any(REACH.glob("tests-*.json")):
+            reach.measure(ROOT, REACH, arguments.reach or [])
         known = results.read()
         left = [fault for fault in sample if fault.identity not in known]
         _try_all(left, arguments.jobs, time.monotonic() + 60 * arguments.minutes)
@@ -116,7 +118,11 @@ def _try(fault: Fault, copy: Path, known: reach.Reach) -> Result:
             if fault.path.startswith(("components/", "pipelines/")):  # as a developer would
                 _run(copy, [sys.executable, "-m", "ser", "pipeline", "compile"], 120)
             seconds = sum(known.tests[test].seconds for test in tests)
-            outcome, by = _judge(_run(copy, [sys.executable, "-m", "pytest", *_PYTEST, *tests], 120 + 4 * seconds))
+            # By a file: a command line has room for some thousand of them only.
+            chosen = copy / "chosen-tests.txt"
+            chosen.write_text("\n".join(tests), encoding="utf-8")
+            command = [sys.executable, "-m", "pytest", *_PYTEST, f"@{chosen}"]
+            outcome, by = _judge(_run(copy, command, 120 + 4 * seconds))
         finally:
             file.write_bytes(before)
             for compiled in (ROOT / "pipelines" / "compiled").glob("*.yaml"):

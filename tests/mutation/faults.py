@@ -32,6 +32,8 @@ _OPERATORS: dict[type[ast.operator], str] = {
     ast.Mod: "//",
 }
 _NAMES = {"min": "max", "max": "min", "any": "all", "all": "any"}
+_SYMMETRIC = ("min", "max", "np.minimum", "np.maximum")
+"""What gives the same whichever argument comes first."""
 _SILENT = ("logger", "metrics", "warnings")
 """What is called for people alone: a line that is not logged is no fault that a test has to notice."""
 
@@ -190,7 +192,7 @@ class _Finder(ast.NodeVisitor):
         if isinstance(node.func, ast.Name) and node.func.id in _NAMES:
             self._add(node.func, "function", _NAMES[node.func.id])
         plain = [one for one in node.args if not isinstance(one, ast.Starred)]
-        if len(plain) == len(node.args) == 2 and not node.keywords:
+        if len(plain) == len(node.args) == 2 and not node.keywords and _called(node) not in _SYMMETRIC:
             first, second = (self._text(one) for one in node.args)
             self._add(node, "arguments swapped", f"{self._text(node.func)}({second}, {first})")
         for keyword in node.keywords:

@@ -71,11 +71,12 @@ def measure(root: Path, folder: Path, tests: Sequence[str]) -> None:
 
     Args:
         root: The checkout.
-        folder: Emptied first.
+        folder: What was measured before is removed, unless it is of tests beside these.
         tests: What to run, as pytest takes it; nothing is all.
     """
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    if not tests:
+        shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
     configuration = folder / "coveragerc"
     sources = ",".join(str(root / package) for package in PACKAGES)
     configuration.write_text(_CONFIGURATION.format(sources=sources, folder=folder, variable=TEST_VARIABLE))
