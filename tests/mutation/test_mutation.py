@@ -18,6 +18,7 @@ SOURCE = textwrap.dedent(
         total = max(limit * 0.5, len(path) - 1)
         logger.info("told %d", 3)
         write(path, total, force=keep)
+        zip(path, path, strict=True)
         return total
     '''
 )
@@ -32,6 +33,7 @@ EXPECTED = {
     "len(path) - 1 -> (len(path) + 1)",
     "len(path) - 1 -> len(path) - 2",
     "write(path, total, force=keep) -> pass",
+    "zip(path, path, strict=True) -> pass",
     "force=keep) -> )",
     "return total -> return None",
 }
@@ -47,6 +49,7 @@ def test_the_faults_of_a_function() -> None:
         assert SOURCE.count(old) == 1, old
         expected.add(SOURCE.replace(old, new))
     assert expected <= broken
+    assert not any("strict=False" in text or "zip(path, path)" in text for text in broken)
     assert SOURCE.replace("max(limit * 0.5, len(path) - 1)", "max(len(path) - 1, limit * 0.5)") not in broken
     assert all("told %d" in text and "1 < 2" in text and '("told %d", 3)' in text for text in broken)
 
