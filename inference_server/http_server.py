@@ -16,6 +16,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.utils import get_remote_addr
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.exceptions import InvalidState
+from websockets.frames import CloseCode
 
 from inference_server.admission import caller_of
 from inference_server.calls import request_id
@@ -121,6 +122,14 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             super().data_received(data)
         except InvalidState:  # it wants to close a second time
             self.transport.close()
+
+    def send_receive_event_to_app(self) -> None:
+        """As uvicorn's protocols, which write a traceback into the log for each text that is not UTF-8."""
+        if self.curr_msg_data_type == "text" and not self.close_sent and not _is_utf8(b"".join(self.frames)):
+            self.conn.send_close(CloseCode.INVALID_DATA)
+            self.handle_parser_exception()
+            return
+        super().send_receive_event_to_app()
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -248,6 +257,14 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._timer is not None:
             self._timer.cancel()
         self._timer = self.loop.call_later(self.max_head_seconds, self.transport.close)
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _too_large() -> TooLargeHeadError:

@@ -136,8 +136,8 @@ def frame(opcode: int, payload: bytes = b"") -> bytes:
     return bytes([0x80 | opcode, 0x80 | len(payload)]) + bytes(4) + payload
 
 
-@pytest.mark.parametrize("first", [frame(0x3), frame(0x8), b"\xff\xff\xff\xff"])
-@pytest.mark.parametrize("then", [frame(0x3), frame(0x8), frame(0x1, b"{}"), b"\xff" * 1_000])
+@pytest.mark.parametrize("first", [frame(0x3), frame(0x8), b"\xff\xff\xff\xff", frame(0x1, b"no \xff UTF-8")])
+@pytest.mark.parametrize("then", [frame(0x3), frame(0x8), frame(0x1, b"{}"), frame(0x1, b"\xff"), b"\xff" * 1_000])
 def test_bytes_after_the_end_of_a_websocket_end_the_connection_and_are_no_error(
     server: Server, first: bytes, then: bytes
 ) -> None:
