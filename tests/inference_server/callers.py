@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from ser_api.v1 import ser_pb2
 from tests.inference_server.harness import Server
 
 _SECONDS_TO_ANSWER = 30.0
@@ -91,3 +92,10 @@ def _call(host: str, body: dict[str, Any], seen: Callers, keep_alive: bool) -> N
         if not keep_alive:
             connection.close()
     connection.close()
+
+
+def waiting(model_id: str, done: threading.Event) -> Iterator[ser_pb2.StreamPredictRequest]:
+    """A stream that says enough for one answer, and then nothing until `done` is set."""
+    yield ser_pb2.StreamPredictRequest(config=ser_pb2.StreamConfig(model_id=model_id))
+    yield ser_pb2.StreamPredictRequest(pcm=b"\1\1" * 16_000 * 4)
+    done.wait(60)

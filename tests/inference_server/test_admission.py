@@ -19,6 +19,7 @@ from inference_server.settings import Settings
 from ser.bundle import Bundle
 from ser.errors import Code, SerError
 from ser_api.v1 import ser_pb2
+from tests.inference_server.callers import waiting
 from tests.inference_server.harness import serve
 
 
@@ -95,13 +96,8 @@ def test_each_token_has_its_own_places(bundle: Bundle, tmp_path: Path) -> None:
     (tmp_path / "tokens").write_text("one\ntwo predict\n")
     done = threading.Event()
 
-    def waiting() -> Iterator[ser_pb2.StreamPredictRequest]:
-        yield ser_pb2.StreamPredictRequest(config=ser_pb2.StreamConfig(model_id=model_id))
-        yield ser_pb2.StreamPredictRequest(pcm=b"\1\1" * 16_000 * 4)
-        done.wait(60)
-
     def listen(token: str) -> Iterator[ser_pb2.StreamPredictResponse]:
-        return stub.StreamPredict(waiting(), metadata=[("authorization", f"Bearer {token}")], timeout=60)  # type: ignore[no-any-return]
+        return stub.StreamPredict(waiting(model_id, done), metadata=[("authorization", f"Bearer {token}")], timeout=60)  # type: ignore[no-any-return]
 
     limits = {"max_streams_per_caller": 2, "max_streams": 3}
     with serve(tmp_path, token_file=tmp_path / "tokens", **limits) as server, server.stub() as stub:
@@ -131,13 +127,8 @@ def test_without_tokens_a_caller_is_an_address_whichever_its_protocol(bundle: Bu
     shutil.copytree(bundle.folder, tmp_path / "models" / model_id)
     done = threading.Event()
 
-    def waiting() -> Iterator[ser_pb2.StreamPredictRequest]:
-        yield ser_pb2.StreamPredictRequest(config=ser_pb2.StreamConfig(model_id=model_id))
-        yield ser_pb2.StreamPredictRequest(pcm=b"\1\1" * 16_000 * 4)
-        done.wait(60)
-
     with serve(tmp_path, max_streams_per_caller=1) as server, server.stub() as stub, server.client() as client:
-        held = stub.StreamPredict(waiting(), timeout=60)
+        held = stub.StreamPredict(waiting(model_id, done), timeout=60)
         next(held)
         refused = client.post("/train", json=server.request())
         assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")

@@ -98,14 +98,37 @@ AUDIO: dict[str, Callable[[], bytes]] = {
 }
 
 
-@pytest.mark.parametrize("make", AUDIO.values(), ids=AUDIO.keys())
-def test_audio_made_to_hurt(server: Server, model_id: str, make: Callable[[], bytes]) -> None:
+ANSWERS: dict[str, tuple[int, str]] = {
+    "a gigabyte promised": (400, "cut short: its header promises 1073741824 bytes of samples, it has 100"),
+    "four gigabytes promised": (400, "cut short: its header promises 4294967294 bytes of samples, it has 100"),
+    "rate of 0": (400, "that can be decoded"),
+    "rate of 4 GHz": (400, "a sampling rate of 1000 to 768000 Hz, got 4294967295 Hz"),
+    "rate of 1 Hz": (400, "a sampling rate of 1000 to 768000 Hz, got 1 Hz"),
+    "an hour of nothing": (413, "at most 20 s, got 3600.0 s (SER_MAX_AUDIO_SECONDS)"),
+    "NaN": (400, "finite samples"),
+    "infinity": (400, "finite samples"),
+    "as loud as can be": (200, ""),
+    "hardly there": (400, "silence (every sample is zero)"),
+    "one sample": (200, ""),
+    "200 channels": (200, ""),
+    "zip": (400, "it begins with b'PK"),
+    "junk chunks": (400, "it ends before its samples begin"),
+}
+"""Of each: the status, and words of the message."""
+
+
+@pytest.mark.parametrize("name", AUDIO)
+def test_audio_made_to_hurt(server: Server, model_id: str, name: str) -> None:
     before = memory(server)
+    status, words = ANSWERS[name]
     with server.client() as client:
-        answer = client.post("/predict", files={"audio": make()}, data={"model_id": model_id})
-    assert answer.status_code in (200, 400, 413), answer.text
-    if answer.status_code == 200:
+        answer = client.post("/predict", files={"audio": AUDIO[name]()}, data={"model_id": model_id})
+    assert answer.status_code == status, answer.text
+    if status == 200:
         assert sum(answer.json()["probabilities"].values()) == pytest.approx(1, abs=1e-4)
+    else:
+        assert answer.json()["message"].startswith("audio: ")
+        assert words in answer.json()["message"]
     assert memory(server) - before < 100 << 20
 
 

@@ -6,7 +6,6 @@ import contextlib
 import shutil
 import socket
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from ser.bundle import Bundle
 from ser_api.v1 import ser_pb2
 from tests.deadlines import tries
 from tests.forgery import copy_as
+from tests.inference_server.callers import waiting
 from tests.inference_server.harness import Server, serve, status_of
 from tests.signals import tone, wav
 
@@ -61,17 +61,12 @@ def test_too_many_streams_and_calls(bundle: Bundle, tmp_path: Path, sample: str)
     shutil.copytree(bundle.folder, tmp_path / "models" / model_id)
     done = threading.Event()
 
-    def waiting() -> Iterator[ser_pb2.StreamPredictRequest]:
-        yield ser_pb2.StreamPredictRequest(config=ser_pb2.StreamConfig(model_id=model_id))
-        yield ser_pb2.StreamPredictRequest(pcm=b"\1\1" * 16_000 * 4)
-        done.wait(60)
-
     with serve(tmp_path, max_streams=2, max_calls=2) as server, server.stub() as stub, server.client() as client:
-        held = [stub.StreamPredict(waiting()) for _ in range(2)]
+        held = [stub.StreamPredict(waiting(model_id, done)) for _ in range(2)]
         for call in held:
             next(call)
         with pytest.raises(grpc.RpcError) as failed:
-            list(stub.StreamPredict(waiting()))
+            list(stub.StreamPredict(waiting(model_id, done)))
         assert failed.value.code() is EXHAUSTED  # type: ignore[attr-defined]
         assert dict(failed.value.trailing_metadata())["retry-after"] == "1"  # type: ignore[attr-defined]
         retry = error_details_pb2.RetryInfo()

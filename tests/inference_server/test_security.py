@@ -130,6 +130,7 @@ def test_settings_that_do_not_fit_are_refused_by_name(tmp_path: Path) -> None:
     assert "token_file" in refused(tmp_path, token_file=tmp_path / "none")
     assert "tls_key" in refused(tmp_path, tls_cert=__file__)
     assert "tls_cert" in refused(tmp_path, tls_cert=__file__, tls_key=__file__)
+    assert "tls_client_ca" in refused(tmp_path, tls_client_ca=__file__)  # without TLS it would check nobody
     assert "SER_ALLOWED_SCHEMES" in refused(tmp_path, allowed_schemes="ftp")
     (tmp_path / "empty").write_text("\n")
     assert "at least one token" in refused(tmp_path, token_file=tmp_path / "empty")

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import http.client
 import shutil
-from collections.abc import Iterator
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import filelock
 import grpc
@@ -28,6 +27,7 @@ from ser.bundle import Bundle
 from ser_api.v1 import ser_pb2
 from tests.deadlines import tries
 from tests.forgery import copy_as
+from tests.inference_server.callers import waiting
 from tests.inference_server.harness import Server, serve, status_of
 from tests.signals import tone, wav
 
@@ -90,17 +90,11 @@ def test_calls_have_the_whole_time_of_grace_to_end(tmp_path: Path, grace: float,
     assert create_server(None, settings).config.timeout_graceful_shutdown == left
 
 
-def silent(model_id: str, until: Any) -> Iterator[ser_pb2.StreamPredictRequest]:
-    yield ser_pb2.StreamPredictRequest(config=ser_pb2.StreamConfig(model_id=model_id))
-    yield ser_pb2.StreamPredictRequest(pcm=b"\1\1" * 16_000 * 4)
-    until.result(120)
-
-
 def test_streams_that_say_nothing_are_told_at_once(home: Path, model_id: str) -> None:
     """Within the time of grace, which is longer here than the test waits."""
-    with serve(home, grace_seconds=600) as server, server.stub() as stub, ThreadPoolExecutor(1) as pool:
-        stopped = pool.submit(server.process.wait, 60)
-        call = stub.StreamPredict(silent(model_id, stopped))
+    stopped = threading.Event()
+    with serve(home, grace_seconds=600) as server, server.stub() as stub:
+        call = stub.StreamPredict(waiting(model_id, stopped))
         next(call)
         with connect(f"{server.http.replace('http', 'ws')}/predict/stream") as socket:
             socket.send(f'{{"config": {{"model_id": "{model_id}"}}}}')
@@ -113,7 +107,8 @@ def test_streams_that_say_nothing_are_told_at_once(home: Path, model_id: str) ->
             assert "the server is stopping; open the stream again" in status_of(ended.value).message
             with pytest.raises(ConnectionClosedError, match="the server is stopping; open the stream again"):
                 list(socket)
-        assert stopped.result() == 0
+        assert server.process.wait(60) == 0
+        stopped.set()
 
 
 def test_readiness_says_that_the_server_stops_and_liveness_that_it_lives(tmp_path: Path) -> None:
