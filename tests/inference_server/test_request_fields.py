@@ -123,7 +123,9 @@ def test_every_field_of_a_prediction_does_something(asked: Server, adaptive: Bun
         for reply in clips:
             assert [clip["name"] for clip in reply["predictions"]] == ["mine", "clips[1].audio"]
             assert reply["predictions"][0]["probabilities"] == pytest.approx(expected, abs=1e-5)
-            assert reply["predictions"][1]["probabilities"] == pytest.approx(there.predict(OTHER).probabilities, abs=1e-5)
+            assert reply["predictions"][1]["probabilities"] == pytest.approx(
+                there.predict(OTHER).probabilities, abs=1e-5
+            )
     sample = bundle.validation.samples[-1]
     for answer in same(asked, there.predict_sample(sample.name).probabilities, **deeper, sample_name=sample.name):
         assert (answer["sample_name"], answer["ground_truth"]) == (sample.name, sample.emotion)

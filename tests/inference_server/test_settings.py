@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import re
@@ -21,45 +22,45 @@ SEEN: dict[str, str] = {
     "grpc_port": "test_security.py::test_a_port_that_is_taken_ends_in_one_line",
     "workers": "test_workers.py::test_each_worker_is_killed_twenty_times_under_load",
     "worker_silence_seconds": "test_workers.py::test_a_worker_that_hangs_is_replaced",
-    "data_root": "test_shown.py::test_a_job_shows_neither_a_password_nor_a_root",
-    "model_root": "test_shown.py::test_a_job_shows_neither_a_password_nor_a_root",
+    "data_root": "test_object_store.py::test_a_training_ends_in_the_store",
+    "model_root": "test_object_store.py::test_a_training_ends_in_the_store",
     "state_root": "jobs/test_trouble.py::test_a_full_disk_ends_nothing_and_says_why",
-    "refresh_seconds": "test_object_store.py",
-    "allowed_schemes": "test_security.py",
+    "refresh_seconds": "test_enrolment.py::test_an_object_store_has_the_speakers_too",
+    "allowed_schemes": "test_settings.py::test_only_the_schemes_that_are_set_are_fetched_from",
     "allowed_hosts": "test_training.py::test_a_source_that_does_not_serve_says_which",
-    "served_names": "gateway/test_origins.py",
+    "served_names": "gateway/test_origins.py::test_a_page_that_was_made_to_lead_here_can_do_nothing",
     "token_file": "test_security.py::test_tokens",
-    "tls_cert": "test_security.py",
-    "tls_key": "test_security.py",
-    "tls_client_ca": "test_security.py",
+    "tls_cert": "test_security.py::test_tls_and_mutual_tls",
+    "tls_key": "test_security.py::test_tls_and_mutual_tls",
+    "tls_client_ca": "test_security.py::test_tls_and_mutual_tls",
     "allow_insecure": "test_security.py::test_a_public_address_is_taken_where_it_is_allowed",
     "max_message_bytes": "test_streaming.py::test_a_message_on_a_websocket_is_bounded_as_any_other",
     "max_audio_seconds": "test_limits.py::test_too_large",
-    "max_call_audio_seconds": "test_holding_up.py",
+    "max_call_audio_seconds": "test_holding_up.py::test_the_sound_of_a_call_is_bounded_whatever_is_in_each_clip",
     "max_bytes_in_flight": "test_holding_up.py::test_bytes_on_their_way_are_bounded_and_the_first_of_them_give_way",
     "max_clips": "test_limits.py::test_too_large",
     "max_calls": "test_limits.py::test_calls_that_have_come_are_counted_and_bodies_on_their_way_are_not",
     "max_streams": "test_limits.py::test_too_many_streams_and_calls",
-    "max_calls_per_caller": "test_admission.py",
-    "max_streams_per_caller": "test_admission.py",
+    "max_calls_per_caller": "test_admission.py::test_a_place_comes_back_whatever_happened",
+    "max_streams_per_caller": "test_admission.py::test_each_token_has_its_own_places",
     "max_connections": "test_limits.py::test_many_connections_at_once_are_bounded_and_the_server_goes_on",
     "max_connections_per_caller": "test_http_server.py::test_one_address_cannot_have_all_connections",
     "max_body_seconds": "test_limits.py::test_a_body_that_dawdles_and_a_head_that_does_not_come_are_ended",
-    "max_call_seconds": "test_holding_up.py",
-    "max_queued_jobs": "test_training.py",
-    "max_training_seconds": "jobs/test_runner.py",
+    "max_call_seconds": "test_holding_up.py::test_a_call_ends_at_the_deadline_of_the_setting_whatever_it_waits_for",
+    "max_queued_jobs": "test_training.py::test_the_queue_is_bounded",
+    "max_training_seconds": "jobs/test_runner.py::test_a_training_that_takes_too_long_names_the_setting",
     "job_retention_days": "jobs/test_children.py::test_jobs_that_ended_long_ago_are_deleted",
-    "training_slots": "jobs/test_runner.py",
-    "training_backend": "test_backends.py",
-    "kubeflow_host": "test_backends.py",
-    "kubeflow_namespace": "jobs/test_kubeflow.py",
-    "kubeflow_experiment": "jobs/test_kubeflow.py",
-    "kubeflow_pipeline": "jobs/test_kubeflow.py",
-    "kubeflow_poll_seconds": "test_backends.py",
-    "minimum_uar": "test_backends.py",
-    "max_download_bytes": "test_hostile.py",
-    "max_unpacked_bytes": "test_hostile.py",
-    "max_corpus_files": "test_hostile.py",
+    "training_slots": "jobs/test_runner.py::test_as_many_run_at_once_as_there_are_slots_the_oldest_first",
+    "training_backend": "test_backends.py::test_a_model_below_the_minimum_is_not_saved",
+    "kubeflow_host": "test_backends.py::test_a_host_that_is_not_there_is_unavailable",
+    "kubeflow_namespace": "jobs/test_kubeflow.py::test_a_host_of_many_users_is_told_the_namespace",
+    "kubeflow_experiment": "jobs/test_kubeflow.py::test_the_run_has_every_field_of_the_request_and_the_job_s_name",
+    "kubeflow_pipeline": "jobs/test_kubeflow.py::test_the_pipeline_may_be_another_set_up_for_the_cluster",
+    "kubeflow_poll_seconds": "jobs/test_kubeflow.py::test_a_run_is_looked_at_as_often_as_it_was_set",
+    "minimum_uar": "test_backends.py::test_a_model_below_the_minimum_is_not_saved",
+    "max_download_bytes": "test_hostile.py::test_zips_made_to_hurt",
+    "max_unpacked_bytes": "test_hostile.py::test_zips_made_to_hurt",
+    "max_corpus_files": "test_hostile.py::test_zips_made_to_hurt",
     "max_loaded_models": "test_holding_up.py::test_models_in_memory_are_bounded",
     "grace_seconds": "test_way_down.py::test_calls_have_the_whole_time_of_grace_to_end",
     "log_level": "test_settings.py::test_the_log_has_what_its_level_says",
@@ -67,16 +68,32 @@ SEEN: dict[str, str] = {
 }
 
 
+def functions(file: Path) -> dict[str, str]:
+    """Name to source, decorators included, of the functions of a file."""
+    text = file.read_text(encoding="utf-8")
+    found = [node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef)]
+    lines = text.splitlines()
+    first = {node.name: min([node.lineno, *(one.lineno for one in node.decorator_list)]) for node in found}
+    return {node.name: "\n".join(lines[first[node.name] - 1 : node.end_lineno]) for node in found}
+
+
 def test_every_setting_is_seen_to_do_something() -> None:
-    """Whoever adds one adds the test here that shows what it does."""
+    """Whoever adds one names here the test that shows what it does, which sets it itself or by a fixture."""
     assert SEEN.keys() == Settings.model_fields.keys()
     for field, place in SEEN.items():
         file, _, name = place.partition("::")
-        text = (HERE / file).read_text(encoding="utf-8")
-        # By the server's own fixture too, which has its limits in `conftest.py`.
-        fixtures = (HERE.parent / "conftest.py").read_text(encoding="utf-8") + (HERE / "harness.py").read_text()
-        assert re.search(rf"\b{field}\b", text + fixtures), f"{place} does not mention {field}"
-        assert not name or f"def {name}(" in text, f"there is no {place}"
+        known = {**functions(HERE.parent / "conftest.py"), **functions(HERE / file)}
+        assert name in known, f"there is no {place}"
+        asked = [argument for argument in re.findall(r"\w+", known[name]) if argument in known]
+        assert any(re.search(rf"\b{field}\b", known[one]) for one in asked), f"{place} does not set {field}"
+
+
+def test_only_the_schemes_that_are_set_are_fetched_from(tmp_path: Path) -> None:
+    with serve(tmp_path, allowed_schemes="embedded", training_slots=0) as server, server.client() as client:
+        assert client.post("/jobs", json=server.request()).status_code == 200
+        refused = client.post("/jobs", json=server.request(remote_url="https://corpora.example/a.zip"))
+        assert refused.status_code == 403
+        assert "https: is not allowed here; allowed: embedded" in refused.json()["message"]
 
 
 def test_help_lists_every_setting_with_what_it_is_by_default() -> None:

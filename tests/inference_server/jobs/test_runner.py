@@ -97,7 +97,7 @@ def test_a_cancelled_training_that_does_not_heed_it_is_killed_and_the_next_one_r
 
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("jobs", [{"max_training_seconds": 0.3}], indirect=True)
-def test_a_training_that_takes_too_long_fails_with_the_setting_that_says_so(jobs: Jobs) -> None:
+def test_a_training_that_takes_too_long_names_the_setting(jobs: Jobs) -> None:
     job_id, pid = jobs.start_deaf()
     failed = jobs.end_of(job_id)
     assert failed.state is State.FAILED
