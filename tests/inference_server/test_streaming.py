@@ -18,6 +18,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from ser.bundle import Bundle
 from ser_api.v1 import ser_pb2
+from tests.deadlines import tries
 from tests.inference_server.harness import Server, serve, status_of
 from tests.signals import tone
 
@@ -154,8 +155,9 @@ def test_bytes_after_the_end_of_a_websocket_end_the_connection_and_are_no_error(
             caller.sendall(first)
             for _ in range(3):
                 caller.sendall(then)
-            while caller.recv(10_000):  # the server ends it
-                pass
+            for _ in tries():
+                if not caller.recv(10_000):  # the server has ended it
+                    break
     with server.client() as client:
         assert client.get("/healthz").status_code == 200
     logged = server.log.read_text()[before:]
