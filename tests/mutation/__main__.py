@@ -164,6 +164,8 @@ def _judge(ended: tuple[int | None, str]) -> tuple[str, str]:
         return results.TIMED_OUT, ""
     if status == 0:
         return results.SURVIVED, ""
+    if status not in (1, 2):  # failures, or files that could not even be imported
+        raise RuntimeError(f"pytest ended with {status}: {output[-2000:]}")
     failed = [line.split(" ", 1)[1] for line in output.splitlines() if line.startswith(("FAILED ", "ERROR "))]
     return results.KILLED, failed[0].partition(" - ")[0] if failed else f"pytest ended with {status}"
 

@@ -53,14 +53,18 @@ class Reach:
     tests: dict[str, Test]
 
     def tests_of(self, path: str, line: int) -> list[str]:
-        """The tests that execute a line, the quickest first, then those whose shared fixtures do.
+        """The tests that execute a line, then those whose shared fixtures do, then all of its file; the quickest first.
 
-        Of a line that only an import executes, those of its file.
+        The last are for lines that run once a process: when a module is imported, or when a cache is filled.
         """
         by_line = self.lines.get(path, {})
-        found = by_line.get(line) or frozenset().union(*by_line.values())
-        users = (name for name, test in self.tests.items() if name not in found and not found.isdisjoint(test.shared))
-        return [*self._quickest_first(found & self.tests.keys()), *self._quickest_first(users)]
+        of_line, of_file = by_line.get(line, frozenset()), frozenset().union(*by_line.values())
+        ordered: dict[str, None] = {}
+        for reaching in (of_line, of_file):
+            ordered |= dict.fromkeys(self._quickest_first(reaching & self.tests.keys()))
+            users = (name for name, test in self.tests.items() if not reaching.isdisjoint(test.shared))
+            ordered |= dict.fromkeys(self._quickest_first(users))
+        return list(ordered)
 
     def _quickest_first(self, names: Iterable[str]) -> list[str]:
         return sorted(names, key=lambda name: (self.tests[name].seconds, name))
@@ -95,7 +99,7 @@ def measure(root: Path, folder: Path, tests: Sequence[str]) -> None:
 
 
 def load(root: Path, folder: Path) -> Reach:
-    """What `measure` kept."""
+    """What `measure` kept, of the tests that there are still."""
     lines: dict[str, dict[int, set[str]]] = {}
     for file in sorted(folder.glob("data.*")):
         data = CoverageData(str(file))
@@ -109,4 +113,11 @@ def load(root: Path, folder: Path) -> Reach:
     for part in sorted(folder.glob("tests-*.json")):
         content: dict[str, tuple[float, list[str]]] = json.loads(part.read_text(encoding="utf-8"))
         tests |= {name: Test(seconds, tuple(shared)) for name, (seconds, shared) in content.items()}
-    return Reach(frozen, tests)
+    return Reach(frozen, {name: tests[name] for name in tests.keys() & _collected(root)})
+
+
+def _collected(root: Path) -> set[str]:
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider"]
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    listed = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=True)
+    return {line for line in listed.stdout.splitlines() if "::" in line}

@@ -77,7 +77,7 @@ def test_who_executes_a_line_is_asked_first_and_then_who_shares_what_does() -> N
             "stranger": Test(0.1, ("fixture tests::model",)),
         },
     )
-    assert reach.tests_of("x.py", 1) == ["quick", "slow"]
-    assert reach.tests_of("x.py", 2) == ["slow", "user", "other user"]
+    assert reach.tests_of("x.py", 1) == ["quick", "slow", "user", "other user"]
+    assert reach.tests_of("x.py", 2) == ["slow", "user", "other user", "quick"]
     assert reach.tests_of("x.py", 3) == ["quick", "slow", "user", "other user"]  # only an import executes it
     assert reach.tests_of("y.py", 1) == []
