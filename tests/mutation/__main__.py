@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.mutation import reach, results
-from tests.mutation.faults import Fault, faults_of
+from tests.mutation.faults import Fault, faults_of, told_apart
 from tests.mutation.results import Result
 
 ROOT = Path(__file__).parents[2]
@@ -68,7 +68,7 @@ def sampled(seed: int, only: str = "") -> list[Fault]:
     paths = sorted({path for place in PLACES for path in ROOT.glob(place)})
     names = [name for path in paths if (name := path.relative_to(ROOT).as_posix()) not in LEFT_OUT and only in name]
     found = [fault for name in names for fault in faults_of(name, (ROOT / name).read_bytes())]
-    return sorted(found, key=lambda fault: hashlib.sha256(f"{seed} {fault.identity}".encode()).digest())
+    return sorted(told_apart(found), key=lambda fault: hashlib.sha256(f"{seed} {fault.identity}".encode()).digest())
 
 
 def _try_all(faults: Sequence[Fault], jobs: int, end: float) -> None:

@@ -1,7 +1,8 @@
 """The faults of a source file: small changes of its text, each of which a user might suffer from.
 
 A fault is a replacement of one expression or statement. Its identity follows from what is replaced and by what, and
-from the function around it, not from line numbers: code that moves keeps its results, code that changes loses them.
+from the function or the variable around it, neither from line numbers nor from the file: code that moves keeps its
+results, code that changes loses them.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 import ast
 import hashlib
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 _COMPARISONS: dict[type[ast.cmpop], str] = {
     ast.Lt: "<=",
@@ -81,9 +83,23 @@ def faults_of(path: str, content: bytes) -> list[Fault]:
             continue
         key = (scope, kind, old, new)
         seen[key] += 1
-        identity = hashlib.sha256("\0".join((path, *key, str(seen[key]))).encode()).hexdigest()[:12]
-        faults.append(Fault(identity, path, node.lineno, kind, old, new, start, stop))
+        faults.append(Fault(_digest(*key, str(seen[key])), path, node.lineno, kind, old, new, start, stop))
     return faults
+
+
+def told_apart(faults: Iterable[Fault]) -> list[Fault]:
+    """Faults of several files, with other identities for those that are alike in all but their file."""
+    seen: Counter[str] = Counter()
+    apart = []
+    for fault in faults:
+        seen[fault.identity] += 1
+        again = seen[fault.identity]
+        apart.append(fault if again == 1 else replace(fault, identity=_digest(fault.identity, str(again))))
+    return apart
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
 
 
 def _parses(content: bytes) -> bool:
@@ -129,9 +145,16 @@ class _Finder(ast.NodeVisitor):
 
     visit_ClassDef = visit_FunctionDef = visit_AsyncFunctionDef = _enter  # noqa: N815 - as ast has them
 
+    def visit_Assign(self, node: ast.Assign) -> None:
+        self._scope.append(ast.unparse(node.targets[0]))
+        self.generic_visit(node)
+        self._scope.pop()
+
     def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
         if node.value is not None:  # the annotation stays as it is
+            self._scope.append(ast.unparse(node.target))
             self.visit(node.value)
+            self._scope.pop()
 
     def visit_If(self, node: ast.If) -> None:
         if isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":

@@ -6,7 +6,7 @@ import textwrap
 
 import pytest
 
-from tests.mutation.faults import faults_of
+from tests.mutation.faults import faults_of, told_apart
 from tests.mutation.reach import Reach, Test
 
 SOURCE = textwrap.dedent(
@@ -63,6 +63,23 @@ def test_a_fault_is_known_again_where_code_moves_and_not_where_it_changes(change
     before, after = ({fault.identity for fault in faults_of("x.py", text.encode())} for text in (SOURCE, moved))
     assert (before == after) is same
     assert before & after
+
+
+def test_a_fault_is_known_again_in_another_file_and_told_apart_from_its_like_in_a_second() -> None:
+    of_one, of_other = (faults_of(path, SOURCE.encode()) for path in ("x.py", "folder/y.py"))
+    identities = [fault.identity for fault in of_one]
+    assert [fault.identity for fault in of_other] == identities
+    apart = told_apart([*of_one, *of_other])
+    assert [fault.identity for fault in apart[: len(of_one)]] == identities
+    assert len({fault.identity for fault in apart}) == len(apart)
+    assert [(fault.path, fault.old) for fault in apart] == [(fault.path, fault.old) for fault in (*of_one, *of_other)]
+
+
+def test_constants_of_two_variables_are_two_faults_by_their_names() -> None:
+    one, other = (faults_of("x.py", text.encode())[0] for text in ("A = 3", "B: int = 3"))
+    again = faults_of("x.py", b"B: int = 3\nA = 3")
+    assert [fault.identity for fault in again] == [other.identity, one.identity]
+    assert one.identity != other.identity
 
 
 def test_who_executes_a_line_is_asked_first_and_then_who_shares_what_does() -> None:
