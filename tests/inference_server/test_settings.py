@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import os
 import re
@@ -14,6 +13,7 @@ import pytest
 
 from inference_server.settings import Settings
 from tests.inference_server.harness import serve
+from tests.named_tests import functions
 
 HERE = Path(__file__).parent
 SEEN: dict[str, str] = {
@@ -66,15 +66,6 @@ SEEN: dict[str, str] = {
     "log_level": "test_settings.py::test_the_log_has_what_its_level_says",
     "log_format": "test_settings.py::test_the_log_is_lines_of_json_or_of_text",
 }
-
-
-def functions(file: Path) -> dict[str, str]:
-    """Name to source, decorators included, of the functions of a file."""
-    text = file.read_text(encoding="utf-8")
-    found = [node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef)]
-    lines = text.splitlines()
-    first = {node.name: min([node.lineno, *(one.lineno for one in node.decorator_list)]) for node in found}
-    return {node.name: "\n".join(lines[first[node.name] - 1 : node.end_lineno]) for node in found}
 
 
 def test_every_setting_is_seen_to_do_something() -> None:

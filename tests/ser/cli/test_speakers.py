@@ -1,4 +1,4 @@
-"""`ser speakers --delete-all`: what people enrolled is gone, and nothing else; of a model that is gone, too."""
+"""`ser speakers --delete-all`, `ser models --delete`: what they name is gone, and nothing else."""
 
 from __future__ import annotations
 
@@ -76,3 +76,18 @@ def test_all_are_forgotten_by_a_server(home: Path, adaptive: Bundle) -> None:
         done = ser("speakers", "--delete-all", "--model-id", model_id, "--server", server.grpc)
         assert done.returncode == 0, done.stderr
     assert enrolled(home, model_id) == set()
+
+
+def test_a_model_is_deleted_with_who_enrolled_for_it_and_no_other(home: Path, adaptive: Bundle, bundle: Bundle) -> None:
+    gone, other = adaptive.manifest.model_id, bundle.manifest.model_id
+    shutil.copytree(bundle.folder, home / "models" / other)
+    refused = ser("models", "--delete", cwd=home)
+    assert refused.returncode != 0
+    assert "model_id" in refused.stderr
+    done = ser("models", gone, "--delete", cwd=home)
+    assert (done.returncode, done.stdout.strip()) == (0, f"deleted {gone}, and who enrolled for it")
+    assert voices(home) == []
+    assert [path.name for path in (home / "models").iterdir() if not path.name.startswith(".")] == [other]
+    again = ser("models", gone, "--delete", cwd=home)
+    assert again.returncode != 0
+    assert gone in again.stderr
