@@ -73,7 +73,7 @@ def fit_ensemble(training: TrainingSet, recipe: Recipe, *, seed: int, report: Re
 
     Raises:
         ConfigError: If the features lack what the recipe reads.
-        TrainingError: If a weight is not a finite number.
+        TrainingError: If the penalty is too small, or a weight is not a finite number.
     """
     import_tensorflow()
     import keras

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import LinAlgError, cho_factor, cho_solve
+
+from ser.errors import TrainingError
 
 Array = npt.NDArray[np.float32]
 
@@ -62,6 +64,9 @@ def fit_ridge(
     Returns:
         The classifier, and the scores of each row by the one solved without its fold: float32, shape (n, n_classes).
         Where all is one fold, there is nothing to be solved without it, and the scores are zeros.
+
+    Raises:
+        TrainingError: If the penalty is too small for rows that depend on each other.
     """
     scaling = _fit_scaling(rows)
     n_folds, n_classes = int(folds.max()) + 1, int(labels.max()) + 1
@@ -124,12 +129,21 @@ class _Sums:
         self.weight += sign * other.weight
 
     def solve(self, penalty: float) -> tuple[Array, Array]:
-        """Weights, and the bias, which bears no penalty: rows and targets are centred."""
+        """Weights, and the bias, which bears no penalty: rows and targets are centred.
+
+        Raises:
+            TrainingError: If the penalty is too small for the system to have one solution.
+        """
         mean, target = self.total / self.weight, self.by_class / self.weight
         system = self.products - np.outer(self.total, mean)
         system[np.diag_indices_from(system)] += np.float32(penalty * len(mean))
         right = self.targets - np.outer(self.total, target)
-        weights = cho_solve(cho_factor(system, overwrite_a=True, check_finite=False), right, check_finite=False)
+        try:
+            factor = cho_factor(system, overwrite_a=True, check_finite=False)
+        except LinAlgError:
+            # Rows that depend on each other, and a penalty that float32 loses beside their products.
+            raise TrainingError("model_config.penalty: too small to weigh these recordings; try a larger one") from None
+        weights = cho_solve(factor, right, check_finite=False)
         return weights.astype(np.float32), (target - mean @ weights).astype(np.float32)
 
 

@@ -68,6 +68,16 @@ def test_a_wrong_field_is_named(fields: dict[str, Any], field: str, says: str) -
     assert says in violation.description
 
 
+@pytest.mark.parametrize("value", ["0.5", "NaN", True, [], {}, 10**400, float("inf"), float("nan")])
+def test_a_number_is_a_finite_one(value: object) -> None:
+    assert to_message({"uncertain_below": 1}, ser_pb2.PredictRequest()).uncertain_below == 1.0
+    with pytest.raises(ConfigError) as error:
+        to_message({"uncertain_below": value}, ser_pb2.PredictRequest())
+    (violation,) = error.value.violations
+    assert violation.field == "uncertain_below"
+    assert violation.description.startswith("expected a number, got ")
+
+
 def test_fields_within_fields_are_named_by_their_path() -> None:
     with pytest.raises(ConfigError) as error:
         to_message({"clips": [{"audio": "AA=="}, {"audio": "%"}, {"sound": 1}, 5]}, ser_pb2.PredictRequest())

@@ -5,6 +5,7 @@ import pytest
 from sklearn.linear_model import Ridge as Oracle
 from sklearn.mixture import GaussianMixture as MixtureOracle
 
+from ser.errors import TrainingError
 from ser.experts.gaussian_mixture import GaussianMixture, Whitening
 from ser.experts.layers import FisherVector
 from ser.experts.ridge import CLIP, fit_ridge
@@ -43,6 +44,14 @@ def test_a_column_that_does_not_vary_counts_for_nothing_and_no_value_for_everyth
     strange = np.full((1, 13), 1e9, np.float32)
     assert ridge.scaling(strange)[0, :12].tolist() == [CLIP] * 12
     assert ridge.scaling(strange)[0, 12] == 0
+
+
+def test_a_penalty_that_is_lost_beside_rows_that_depend_on_each_other_is_named() -> None:
+    twice = np.concatenate([ROWS, ROWS], axis=1)
+    with pytest.raises(TrainingError, match=r"model_config\.penalty: too small"):
+        fit_ridge(twice, LABELS, FOLDS, penalty=1e-30)
+    ridge, _ = fit_ridge(twice, LABELS, FOLDS, penalty=1.0)
+    assert np.isfinite(ridge(twice)).all()
 
 
 def test_one_fold_alone_has_no_scores() -> None:
