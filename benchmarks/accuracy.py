@@ -2,7 +2,7 @@
 
     python -m benchmarks.accuracy --corpus emodb.zip
 
-Files: the split of `ser.split`, a tenth of the files of each emotion held out, all pieces of a file on one
+Files: the split of `ser.evaluation.split`, a tenth of the files of each emotion held out, all pieces of a file on one
 side; figures are of files, a file's probabilities being the mean of its pieces'. Pieces: a tenth of the
 *pieces* held out at random, so that most held-out pieces have a sister from the same recording in training;
 figures are of pieces, as tutorials report them. For comparison there are also the pieces of the split by files.
@@ -25,14 +25,14 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score
 
 from ser.config import parse
 from ser.dataset import Dataset
-from ser.feature_set import FeatureSet
-from ser.frontend import FrontEnd
+from ser.evaluation.split import Protocol, folds
+from ser.features.feature_set import FeatureSet
+from ser.features.frontend import FrontEnd
+from ser.features.training_set import TrainingSet
 from ser.progress import silent
 from ser.request import TrainingConfig
-from ser.split import Protocol, folds
 from ser.steps.feature_extraction import load_features, load_frontend
 from ser.steps.fitting import fit_on
-from ser.training_set import TrainingSet
 
 MODEL_TYPES_SHOWN = ("KerasClassifier", "KerasDropoutClassifier")
 

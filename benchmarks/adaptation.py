@@ -26,20 +26,20 @@ from rich.console import Console
 from rich.table import Table
 from sklearn.metrics import recall_score
 
+from ser.bundles.litert import LiteRTModel
 from ser.config import parse
 from ser.dataset import Dataset
-from ser.feature_set import FeatureSet
-from ser.frontend import FrontEnd
-from ser.litert import LiteRTModel
+from ser.evaluation.split import Fold, Protocol, folds
+from ser.features.feature_set import FeatureSet
+from ser.features.frontend import FrontEnd
+from ser.features.training_set import TrainingSet
 from ser.models import Fitted
 from ser.progress import silent
 from ser.request import TrainRequest
-from ser.speakers import with_profiles
-from ser.split import Fold, Protocol, folds
+from ser.speakers.statistics import with_profiles
 from ser.steps.enrolling import enrolled
 from ser.steps.feature_extraction import load_features, load_frontend
 from ser.steps.fitting import fit_on
-from ser.training_set import TrainingSet
 
 CLIPS: Sequence[int | Literal["all"]] = (0, 1, 3, 5, 10, 20, "all")
 DEVELOPMENT_SPEAKERS = 5

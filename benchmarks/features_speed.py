@@ -24,13 +24,13 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from ser.corpus_folder import AUDIO_FOLDER, MANIFEST, Manifest, load_manifest
+from ser.corpora.folder import AUDIO_FOLDER, MANIFEST, Manifest, load_manifest
 from ser.dataset import Dataset
-from ser.features.mfcc import MFCCConfig
-from ser.files import write_json
+from ser.features.extractors.mfcc import MFCCConfig
 from ser.parallel import available_cores
 from ser.request import FeatureConfig
 from ser.steps.feature_extraction import extract_features, piece_length
+from ser.storage.files import write_json
 
 _FIRST_CLIPS = 3
 

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from ser.bundles.manifest import Manifest
 from ser.errors import NotFoundError
-from ser.manifest import Manifest
 
 _PLAIN: dict[str, Any] = {"MFCC": {"num_cepstral": 4}, "SpeakerAndGenderAndTextType": {}}
 _ADAPTIVE: dict[str, Any] = {"Functionals": {}}

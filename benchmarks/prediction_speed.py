@@ -14,7 +14,7 @@ import numpy as np
 
 from inference_server.worker import KEPT_BYTES
 from ser.acoustics import describe
-from ser.audio import SAMPLE_RATE_HZ
+from ser.audio.recordings import SAMPLE_RATE_HZ
 from ser.features import About
 from ser.parallel import keep_freed_memory
 from ser.predictor import Predictor

@@ -18,7 +18,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from ser.audio import SAMPLE_RATE_HZ
+from ser.audio.recordings import SAMPLE_RATE_HZ
 
 
 class ServerProcess:

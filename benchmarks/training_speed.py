@@ -29,12 +29,12 @@ from rich.table import Table
 
 from ser.config import parse
 from ser.dataset import Dataset
-from ser.frontend import Standardiser
+from ser.evaluation.split import validation_names
+from ser.features.frontend import Standardiser
 from ser.models import MODEL_TYPES, NetworkType
 from ser.models.epoch_weights import EpochWeights
 from ser.models.training_loop import fit
 from ser.progress import silent
-from ser.split import validation_names
 from ser.steps.feature_extraction import load_features
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from ser.enrolment import check_speaker
+from ser.bundles.model_store import check_model_id
 from ser.errors import ConfigError, FieldViolation
-from ser.model_store import check_model_id
+from ser.speakers.enrolment import check_speaker
 from ser_api.v1 import ser_pb2
 
 MAX_PAGE_SIZE = 1_000

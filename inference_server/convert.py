@@ -15,13 +15,13 @@ from inference_server.failures import STATUSES, JobFailedError
 from inference_server.jobs.store import Job
 from inference_server.roots import Roots
 from inference_server.settings import Settings
-from ser.access import shown_address
-from ser.bundle import Bundle
-from ser.enrolment import KnownSpeaker
+from ser.bundles.bundle import Bundle
+from ser.bundles.manifest import TFLITE, Manifest
 from ser.errors import Code, ConfigError, FieldViolation
 from ser.features import About
-from ser.manifest import TFLITE, Manifest
 from ser.predictor import Piece, Prediction
+from ser.speakers.enrolment import KnownSpeaker
+from ser.storage.access import shown_address
 from ser.streaming import Window
 from ser_api.v1 import ser_pb2
 

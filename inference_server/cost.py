@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 
-from ser.audio import SAMPLE_RATE_HZ, Header
+from ser.audio.recordings import SAMPLE_RATE_HZ, Header
 from ser.features import About
 from ser.predictor import Predictor
 

@@ -9,8 +9,8 @@ from inference_server import convert
 from inference_server.calls import Call
 from inference_server.failures import HeldUpError
 from inference_server.threads import FILE_THREADS, Threads
+from ser.bundles.model_store import list_models, load_manifest
 from ser.errors import DamagedError, NotFoundError, StorageError
-from ser.model_store import list_models, load_manifest
 from ser_api.v1 import ser_pb2
 
 MANIFEST_SECONDS = 5.0

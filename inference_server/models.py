@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inference_server.cost import Cost
+from ser.bundles.manifest import FILES, MANIFEST
+from ser.bundles.model_store import find_bundle, read_undisturbed
 from ser.errors import DamagedError, NotFoundError, SerError, StorageError
-from ser.manifest import FILES, MANIFEST
-from ser.model_store import find_bundle, read_undisturbed
 from ser.predictor import Predictor
-from ser.stores import is_address
+from ser.storage.stores import is_address
 
 Signature = tuple[tuple[int, int, int], ...]
 logger = logging.getLogger("ser.models")

@@ -6,7 +6,7 @@ import posixpath
 from pathlib import Path
 
 from ser.errors import ConfigError, FieldViolation, ForbiddenError
-from ser.stores import is_address, local_path
+from ser.storage.stores import is_address, local_path
 
 
 def resolve_inside(root: str, path: str, *, field: str) -> str:

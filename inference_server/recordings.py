@@ -16,11 +16,11 @@ from inference_server.cost import LOOP_SECONDS, Cost
 from inference_server.models import ServedModel
 from inference_server.settings import Settings
 from inference_server.threads import Threads
-from ser import audio
+from ser.audio.recordings import SAMPLE_RATE_HZ, Samples, decode, header_of, wave_header
 from ser.errors import AudioError, ConfigError, FieldViolation, LimitError
 from ser.features import About
 from ser.predictor import Prediction, Predictor
-from ser.speakers import SpeakerStatistics, together
+from ser.speakers.statistics import SpeakerStatistics, together
 from ser_api.v1 import ser_pb2
 
 
@@ -132,7 +132,7 @@ class Recordings:
         for clip, field in zip(clips, fields, strict=True):
             call.check()
             with _errors_of(field):
-                claimed += audio.header_of(clip, name=field).seconds
+                claimed += header_of(clip, name=field).seconds
         self._check_seconds(claimed)
 
     def _check_seconds(self, seconds: float) -> None:
@@ -141,10 +141,10 @@ class Recordings:
             expected = f"expected at most {limit:g} s of sound in one call (SER_MAX_CALL_AUDIO_SECONDS)"
             raise LimitError(f"{expected}, got {seconds:.1f} s")
 
-    def _decode(self, clip: bytes, field: str, call: Call) -> audio.Samples:
+    def _decode(self, clip: bytes, field: str, call: Call) -> Samples:
         call.check()
         with _errors_of(field):
-            recording = audio.decode(clip, name=field, max_seconds=self._settings.max_audio_seconds, check=call.check)
+            recording = decode(clip, name=field, max_seconds=self._settings.max_audio_seconds, check=call.check)
         call.audio_seconds += recording.seconds
         self._check_seconds(call.audio_seconds)
         return recording.samples
@@ -153,13 +153,13 @@ class Recordings:
         samples = self._decode(sound.audio, sound.field, call)
         name = sound.name or sound.field
         prediction = predictor.predict_samples(samples, about=sound.about, name=name, speaker=speaker, check=call.check)
-        metrics.AUDIO_SECONDS.inc(len(samples) / audio.SAMPLE_RATE_HZ)
+        metrics.AUDIO_SECONDS.inc(len(samples) / SAMPLE_RATE_HZ)
         return prediction
 
 
 def _cost(clip: bytes, cost: Cost) -> float:
     try:
-        return cost.of(audio.wave_header(clip))
+        return cost.of(wave_header(clip))
     except AudioError:
         return 0.0  # refused at once
 

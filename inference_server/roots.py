@@ -8,7 +8,7 @@ from pathlib import Path
 
 from inference_server.settings import Settings, local_folder
 from ser.errors import FieldViolation, SerError
-from ser.stores import is_address, local_path
+from ser.storage.stores import is_address, local_path
 
 
 class Roots:

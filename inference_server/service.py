@@ -25,17 +25,17 @@ from inference_server.paths import resolve_inside
 from inference_server.recordings import Recordings, Sound
 from inference_server.roots import Roots
 from inference_server.settings import Settings
-from ser.access import shown_address
-from ser.audio import SAMPLE_RATE_HZ
-from ser.bundle import Bundle
+from ser.audio.recordings import SAMPLE_RATE_HZ
+from ser.bundles.bundle import Bundle
+from ser.bundles.model_store import delete_bundle, load_report
 from ser.config import parse
-from ser.corpus_set import is_corpora_file
+from ser.corpora.corpora_file import is_corpora_file
 from ser.errors import ConfigError, DamagedError, FieldViolation, SerError
-from ser.model_store import delete_bundle, load_report
 from ser.predictor import Prediction
 from ser.request import TrainRequest
-from ser.sources import open_source
-from ser.stores import is_address
+from ser.storage.access import shown_address
+from ser.storage.sources import open_source
+from ser.storage.stores import is_address
 from ser.streaming import StreamConfig, StreamingPredictor, Window
 from ser_api.v1 import ser_pb2
 

@@ -15,11 +15,11 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from inference_server.gateway.origins import served_names
 from inference_server.tokens import Tokens
-from ser.access import SCHEMES, Access
-from ser.archive import Limits
-from ser.audio import MAX_SECONDS
+from ser.audio.recordings import MAX_SECONDS
 from ser.parallel import available_cores
-from ser.stores import cache_folder, is_address, local_path
+from ser.storage.access import SCHEMES, Access
+from ser.storage.archive import Limits
+from ser.storage.stores import cache_folder, is_address, local_path
 
 Port = Annotated[int, Field(ge=0, le=65_535)]
 MEGABYTE = 1 << 20

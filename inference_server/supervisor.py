@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from inference_server.ports import hold, listen, refuse_newcomers
 from inference_server.settings import Settings, local_folder
 from inference_server.workers import Workers
-from ser.scratch import scratch_folder
-from ser.stores import is_address
+from ser.storage.scratch import scratch_folder
+from ser.storage.stores import is_address
 
 if TYPE_CHECKING:
     from inference_server.jobs.loop import JobLoop
@@ -126,7 +126,7 @@ class Supervisor:
 
 def model_root_hint(root: str) -> str:
     """The id of a model to try, or what stands for one."""
-    from ser.model_store import list_models
+    from ser.bundles.model_store import list_models
 
     found = [] if is_address(root) else list_models(root)
     return found[-1] if found else "MODEL_ID"

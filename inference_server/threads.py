@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakValueDictionary
 
 from inference_server.failures import DeadlineError, HeldUpError
-from ser.files import lock_seconds
+from ser.storage.files import lock_seconds
 
 if TYPE_CHECKING:
     from inference_server.calls import Call

@@ -17,7 +17,7 @@ import docker.errors
 from kfp import local
 from kfp.local import docker_task_handler, status, task_handler_interface
 
-from ser.console import ERROR_PREFIX
+from ser.cli.console import ERROR_PREFIX
 from ser.errors import TrainingError
 
 _LARGEST_OF_SER = 127

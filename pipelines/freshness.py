@@ -11,10 +11,10 @@ from pathlib import Path
 
 import components
 import ser
-from ser.corpus_set import sources_of
+from ser.corpora.corpora_file import sources_of
 from ser.errors import DownloadError
-from ser.sources import Source
-from ser.strict_json import fingerprint
+from ser.storage.sources import Source
+from ser.storage.strict_json import fingerprint
 
 
 def state(remote_url: str) -> str:

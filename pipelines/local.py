@@ -16,11 +16,11 @@ from typing import Any
 
 from pipelines.freshness import state
 from pipelines.run_log import recording
-from ser.corpus_set import local_paths
+from ser.bundles.manifest import REPORT
+from ser.corpora.corpora_file import local_paths
 from ser.errors import TrainingError
-from ser.manifest import REPORT
 from ser.request import CrossValidationRequest, TrainRequest
-from ser.stores import is_address
+from ser.storage.stores import is_address
 
 _Request = TrainRequest | CrossValidationRequest
 

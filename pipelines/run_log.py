@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
-from ser.console import ERROR_PREFIX
+from ser.cli.console import ERROR_PREFIX
 
 _COLOR = re.compile(r"\x1b\[\d+m")
 _STARTS = re.compile(r"INFO - Executing task '(.+)'")

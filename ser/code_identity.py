@@ -2,7 +2,7 @@
 
 A digest is of what the statements of modules say, whatever file each is in: comments, docstrings, white space, imports
 and the order of statements do not count, nor the version of Python. It follows a class through the modules that its own
-imports, as far as they are of its author; the steps around it have numbers (`ser.formats`).
+imports, as far as they are of its author; the steps around it have numbers (`ser.steps.formats`).
 """
 
 from __future__ import annotations
@@ -22,12 +22,19 @@ from importlib.machinery import ModuleSpec, PathFinder
 from types import CodeType
 from typing import Any
 
-_ROOMS = ("ser.acoustics", "ser.corpora", "ser.experts", "ser.features", "ser.models", "ser.synthesis")
+_ROOMS = (
+    "ser.acoustics",
+    "ser.corpora.schemes",
+    "ser.experts",
+    "ser.features.extractors",
+    "ser.models",
+    "ser.synthesis",
+)
 """What extractors, model types and corpora are made of, within `ser`."""
 _STEPS = frozenset(
     {
-        "ser.corpora.base",
-        "ser.features.base",
+        "ser.corpora.schemes.base",
+        "ser.features.extractors.base",
         "ser.models.base",
         "ser.models.export",
         "ser.models.tensorflow_runtime",

@@ -17,23 +17,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ser import archive, corpus_folder
-from ser.access import Access
-from ser.archive import Limits
-from ser.audio import Samples
+from ser.audio.recordings import Samples
 from ser.config import parse
-from ser.corpus_folder import Clip, Manifest, Part
-from ser.corpus_set import MAX_BYTES, Member, is_corpora_file, read_members
-from ser.feature_set import FeatureSet
-from ser.files import exclusive, make_folder, read_json, recover, replace_folder, sha256, stamp_of, write_json
-from ser.files import partial as partial_path
-from ser.formats import CORPUS_FORMAT
-from ser.frontend import FrontEnd
+from ser.corpora import folder as corpus_folder
+from ser.corpora.corpora_file import MAX_BYTES, Member, is_corpora_file, read_members
+from ser.corpora.folder import Clip, Manifest, Part
+from ser.features.feature_set import FeatureSet
+from ser.features.frontend import FrontEnd
 from ser.progress import Reporter, silent
-from ser.remote_version import version_now
 from ser.request import DownloadConfig, FeatureConfig
-from ser.sources import Source, open_source
-from ser.stamps import STAMP, Stamp, check_folder, read_stamp
 from ser.steps.feature_extraction import (
     extract_features,
     feature_identity,
@@ -41,9 +33,18 @@ from ser.steps.feature_extraction import (
     load_frontend,
     piece_length,
 )
-from ser.stored_file import StoredFolder
-from ser.stores import Store, cache_folder, files_of, is_address, local_path
-from ser.strict_json import fingerprint
+from ser.steps.formats import CORPUS_FORMAT
+from ser.storage import archive
+from ser.storage.access import Access
+from ser.storage.archive import Limits
+from ser.storage.files import exclusive, make_folder, read_json, recover, replace_folder, sha256, stamp_of, write_json
+from ser.storage.files import partial as partial_path
+from ser.storage.remote_version import version_now
+from ser.storage.sources import Source, open_source
+from ser.storage.stamps import STAMP, Stamp, check_folder, read_stamp
+from ser.storage.stored_file import StoredFolder
+from ser.storage.stores import Store, cache_folder, files_of, is_address, local_path
+from ser.storage.strict_json import fingerprint
 
 ARCHIVE = "corpus.zip"
 CORPORA_FILE = "corpora.yaml"
@@ -77,7 +78,7 @@ class Dataset:
             data_path: Folder that everything is kept in; made when it is needed. Of an address in an object store, as
                 `s3://bucket/data`, the zip and the features are kept there, and everything in a local cache.
             remote_url: Where the corpus resides, as a zip or a folder: http(s)://, file://, a path, or `embedded:`; or
-                where the corpora file resides that names several (`ser.corpus_set`).
+                where the corpora file resides that names several (`ser.corpora.corpora_file`).
             limits: Sizes allowed, of all corpora together.
             access: Addresses allowed, those in a corpora file too; by default all.
             report: Told of the progress of each stage.

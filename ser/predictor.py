@@ -13,12 +13,12 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from ser import audio
-from ser.enrolment import REFRESH_SECONDS, Speakers, check_speaker
+from ser.audio.recordings import MAX_SECONDS, SAMPLE_RATE_HZ, Check, Samples, decode, read
+from ser.bundles.model_store import open_bundle
 from ser.errors import ConfigError, FieldViolation, NotFoundError, UnsupportedError
 from ser.features import About
-from ser.model_store import open_bundle
-from ser.speakers import SpeakerAdaptation, SpeakerStatistics, together
+from ser.speakers.enrolment import REFRESH_SECONDS, Speakers, check_speaker
+from ser.speakers.statistics import SpeakerAdaptation, SpeakerStatistics, together
 
 AudioFile = str | os.PathLike[str] | bytes
 """A file's path, or the bytes of one: WAV, FLAC, OGG or MP3, any rate and channels."""
@@ -122,7 +122,7 @@ class Predictor:
         enrollment_clips: Sequence[AudioFile] | SpeakerStatistics = (),
         name: str | None = None,
         threshold: float = 0.0,
-        max_seconds: float = audio.MAX_SECONDS,
+        max_seconds: float = MAX_SECONDS,
     ) -> Prediction:
         """Predicts a recording.
 
@@ -159,17 +159,17 @@ class Predictor:
 
     def predict_samples(
         self,
-        samples: audio.Samples,
+        samples: Samples,
         *,
         about: About,
         name: str,
         speaker: SpeakerStatistics | None = None,
-        check: audio.Check | None = None,
+        check: Check | None = None,
     ) -> Prediction:
         """Predicts what is decoded already; reads no file.
 
         Args:
-            samples: float32, shape (n_samples,), n_samples > 0, at `ser.audio.SAMPLE_RATE_HZ`.
+            samples: float32, shape (n_samples,), n_samples > 0, at `ser.audio.recordings.SAMPLE_RATE_HZ`.
             about: Who speaks and what is said.
             name: What to call it.
             speaker: What is known of the speaker's voice (`known`); None of a stranger.
@@ -177,14 +177,14 @@ class Predictor:
         """
         frontend = self.bundle.frontend
         rows = frontend.transform(samples, about, check=check)
-        seconds = len(samples) / audio.SAMPLE_RATE_HZ
+        seconds = len(samples) / SAMPLE_RATE_HZ
         return self._prediction(name, rows, seconds, speaker, unknown=frontend.unknown(about), check=check)
 
-    def listen(self, samples: audio.Samples, *, check: audio.Check | None = None) -> SpeakerStatistics:
+    def listen(self, samples: Samples, *, check: Check | None = None) -> SpeakerStatistics:
         """What a clip tells of its speaker's voice; add what several clips tell.
 
         Args:
-            samples: float32, shape (n_samples,), n_samples > 0, at `ser.audio.SAMPLE_RATE_HZ`.
+            samples: float32, shape (n_samples,), n_samples > 0, at `ser.audio.recordings.SAMPLE_RATE_HZ`.
             check: Called between stretches of the work; what it raises ends it.
 
         Raises:
@@ -194,9 +194,7 @@ class Predictor:
         rows = self.bundle.frontend.transform(samples, About(), check=check)
         return self.bundle.frontend.statistics(rows, clips=1)
 
-    def listen_to(
-        self, recordings: Sequence[AudioFile], *, max_seconds: float = audio.MAX_SECONDS
-    ) -> SpeakerStatistics:
+    def listen_to(self, recordings: Sequence[AudioFile], *, max_seconds: float = MAX_SECONDS) -> SpeakerStatistics:
         """What several unlabelled recordings of one speaker tell of the voice.
 
         Args:
@@ -235,7 +233,7 @@ class Predictor:
         recordings: Sequence[AudioFile],
         *,
         replace: bool = False,
-        max_seconds: float = audio.MAX_SECONDS,
+        max_seconds: float = MAX_SECONDS,
     ) -> int:
         """Lets the model know a speaker: from now on it adapts where `about.speaker` is that one.
 
@@ -309,7 +307,7 @@ class Predictor:
         *,
         ground_truth: str | None = None,
         unknown: tuple[str, ...] = (),
-        check: audio.Check | None = None,
+        check: Check | None = None,
     ) -> Prediction:
         parts = []
         for start in range(0, len(rows), _PIECES_AT_ONCE):
@@ -318,7 +316,7 @@ class Predictor:
             parts.append(self.bundle.predict(rows[start : start + _PIECES_AT_ONCE], [speaker]))
         per_piece = parts[0] if len(parts) == 1 else np.concatenate(parts)
         mean = per_piece.mean(axis=0, dtype=np.float64)
-        piece_seconds = self.bundle.frontend.piece_samples / audio.SAMPLE_RATE_HZ
+        piece_seconds = self.bundle.frontend.piece_samples / SAMPLE_RATE_HZ
         pieces = tuple(
             Piece(
                 round(number * piece_seconds, 6),
@@ -341,7 +339,7 @@ class Predictor:
         return {label: float(value) for label, value in zip(self.classes, probabilities, strict=True)}
 
 
-def _samples(recording: AudioFile, name: str, max_seconds: float) -> audio.Samples:
+def _samples(recording: AudioFile, name: str, max_seconds: float) -> Samples:
     if isinstance(recording, bytes):
-        return audio.decode(recording, name=name, max_seconds=max_seconds).samples
-    return audio.read(Path(recording), max_seconds=max_seconds).samples
+        return decode(recording, name=name, max_seconds=max_seconds).samples
+    return read(Path(recording), max_seconds=max_seconds).samples

@@ -14,13 +14,13 @@ import pydantic
 from pydantic import Field, SerializeAsAny, ValidationInfo
 from pydantic_core import PydanticCustomError
 
-from ser.audio import MAX_SECONDS, SAMPLE_RATE_HZ
-from ser.augmentation import MOST
+from ser.audio.recordings import MAX_SECONDS, SAMPLE_RATE_HZ
+from ser.audio.virtual_speakers import MOST
 from ser.config import Config, Flag, Whole, parse
 from ser.errors import ConfigError, FieldViolation
+from ser.evaluation.split import Protocol
 from ser.features import EXTRACTORS
 from ser.models import MODEL_TYPES
-from ser.split import Protocol
 
 DEFAULT_METHODS: Mapping[str, Mapping[str, Any]] = MappingProxyType({"SpeakerAndGenderAndTextType": {}, "MFCC": {}})
 """The feature extraction methods of a request that names none."""

@@ -16,12 +16,12 @@ import numpy.typing as npt
 import soxr
 from pydantic import Field
 
-from ser.audio import SAMPLE_RATE_HZ, Check
+from ser.audio.recordings import SAMPLE_RATE_HZ, Check
 from ser.config import Config, Flag, Real
 from ser.errors import AudioError
 from ser.features import About
 from ser.predictor import Prediction, Predictor
-from ser.speakers import SpeakerStatistics, together
+from ser.speakers.statistics import SpeakerStatistics, together
 
 SHORTEST_CLIP_SECONDS = 1.0
 """Shorter windows tell too little of a voice to count as a clip of it; EmoDB's shortest clip has 1.2 s."""

@@ -10,21 +10,21 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ser.access import Access
-from ser.archive import Limits
-from ser.bundle import Bundle
+from ser.bundles.bundle import Bundle
+from ser.bundles.manifest import REPORT
+from ser.bundles.model_store import bundle_folder, find_bundle, upload_bundle
 from ser.config import parse
 from ser.dataset import Dataset
-from ser.enrolment import keep_speakers_of
 from ser.errors import NotFoundError
-from ser.files import sweep
-from ser.manifest import REPORT
-from ser.model_store import bundle_folder, find_bundle, upload_bundle
 from ser.progress import Reporter, silent
 from ser.request import TrainingConfig, TrainRequest
+from ser.speakers.enrolment import keep_speakers_of
 from ser.steps.evaluation import evaluate
 from ser.steps.training import model_id, train
-from ser.stores import is_address
+from ser.storage.access import Access
+from ser.storage.archive import Limits
+from ser.storage.files import sweep
+from ser.storage.stores import is_address
 
 
 class Trainer:

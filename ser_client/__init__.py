@@ -6,7 +6,7 @@ Example:
     'anger'
 """
 
-from ser.enrolment import KnownSpeaker
+from ser.speakers.enrolment import KnownSpeaker
 from ser_client.answers import ModelIdentity, Recording, ServerPrediction, TrainResult
 from ser_client.asynchronous import AsyncClient
 from ser_client.client import Client

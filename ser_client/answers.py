@@ -9,9 +9,9 @@ from typing import Any
 
 from google.protobuf import json_format
 
-from ser.enrolment import KnownSpeaker
 from ser.errors import ConfigError, FieldViolation, NotFoundError
 from ser.predictor import AudioFile, Piece, Prediction
+from ser.speakers.enrolment import KnownSpeaker
 from ser_api.v1 import ser_pb2
 
 

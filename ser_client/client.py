@@ -10,8 +10,8 @@ from typing import Any, Self
 
 import grpc
 
-from ser.enrolment import KnownSpeaker
 from ser.predictor import AudioFile
+from ser.speakers.enrolment import KnownSpeaker
 from ser_api.v1 import ser_pb2, ser_pb2_grpc
 from ser_client import answers
 from ser_client.answers import Recording, ServerPrediction, TrainResult

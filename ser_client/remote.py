@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ser.enrolment import KnownSpeaker
 from ser.errors import NotFoundError
 from ser.features import About
 from ser.predictor import Prediction
+from ser.speakers.enrolment import KnownSpeaker
 from ser_client.answers import file_bytes
 from ser_client.client import Client
 
 
 class RemoteSpeakers:
-    """The speakers of a server's model, with the face of `ser.enrolment.Speakers`."""
+    """The speakers of a server's model, with the face of `ser.speakers.enrolment.Speakers`."""
 
     def __init__(self, client: Client, model_id: str) -> None:
         self._client = client

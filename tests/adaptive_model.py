@@ -10,10 +10,10 @@ from pathlib import Path
 
 import keras
 
-from ser.bundle import Bundle, file_digests
-from ser.manifest import KERAS, SPEAKERS, TFLITE
+from ser.bundles.bundle import Bundle, file_digests
+from ser.bundles.manifest import KERAS, SPEAKERS, TFLITE
 from ser.models.export import export_tflite
-from ser.speakers import SpeakerAdaptation
+from ser.speakers.statistics import SpeakerAdaptation
 from ser.steps.feature_extraction import load_features
 
 MODEL_ID = "AdaptiveClassifier-0123456789ab"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ser.bundle import Bundle
+from ser.bundles.bundle import Bundle
 from ser.dataset import Dataset
 from ser.synthesis import synthesise_corpus
 from ser.trainer import Trainer

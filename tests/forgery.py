@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from ser.arrays import load_arrays, save_arrays
-from ser.files import write_json
-from ser.stamps import Stamp
-from ser.strict_json import fingerprint
+from ser.storage.arrays import load_arrays, save_arrays
+from ser.storage.files import write_json
+from ser.storage.stamps import Stamp
+from ser.storage.strict_json import fingerprint
 
 
 def forge_manifest(folder: Path, change: Callable[[dict[str, Any]], None] = lambda _: None) -> None:

@@ -20,8 +20,8 @@ import kfp_server_api
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
 
+from ser.cli.console import ERROR_PREFIX, EXIT_STATUS
 from ser.config import parse
-from ser.console import ERROR_PREFIX, EXIT_STATUS
 from ser.errors import SerError
 from ser.progress import Progress
 from ser.request import DownloadConfig, FeatureConfig, PublishConfig, TrainingConfig

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ser.bundle import Bundle
+from ser.bundles.bundle import Bundle
 from ser.config import parse
 from ser.dataset import Dataset
 from ser.evaluation import evaluate

@@ -17,7 +17,7 @@ _SECTION = re.compile(r"^## A[^`]*`(ser/[\w/]+\.py)`\n\n```python\n(.*?)^```", r
 def test_the_files_of_the_documentation_are_all_that_it_takes(corpus_zip: Path, tmp_path: Path) -> None:
     shutil.copytree(ROOT / "ser", tmp_path / "ser", ignore=shutil.ignore_patterns("__pycache__"))
     files = _SECTION.findall((ROOT / "docs" / "extending.md").read_text(encoding="utf-8"))
-    assert [Path(path).parent.name for path, _ in files] == ["features", "models", "corpora"]
+    assert [Path(path).parent.name for path, _ in files] == ["extractors", "models", "schemes"]
     for path, content in files:
         assert not (tmp_path / path).exists()
         (tmp_path / path).write_text(content, encoding="utf-8")

@@ -38,7 +38,7 @@ from benchmarks.chaos.kinds import Kind, Models, kinds
 from benchmarks.chaos.watching import Watch, left_behind
 from benchmarks.models import ensure_another, ensure_models
 from benchmarks.server_process import ServerProcess
-from ser.manifest import Manifest
+from ser.bundles.manifest import Manifest
 
 _SHARE_QUIET, _SHARE_DISTURBED = 0.8, 0.35
 """Of the capacity: one worker of two may be missing, and trainings run beside."""

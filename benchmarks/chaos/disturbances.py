@@ -19,7 +19,7 @@ from benchmarks.chaos.client import Client
 from benchmarks.chaos.events import DELETION, DISK, KILL, LOCK, REPLACEMENT, STOP, Events
 from benchmarks.chaos.kinds import Models
 from benchmarks.server_process import ServerProcess
-from ser.files import exclusive, partial, replace_folder
+from ser.storage.files import exclusive, partial, replace_folder
 
 WORKER, JOB = "inference_server.worker", "inference_server.jobs.child"
 JOB_KILL = "kill of a job's process"

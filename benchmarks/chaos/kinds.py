@@ -13,7 +13,7 @@ from benchmarks.chaos.answers import OK, Answer, same
 from benchmarks.chaos.client import Client
 from benchmarks.chaos.events import CHANGING, VICTIM
 from benchmarks.server_process import clip
-from ser.manifest import Manifest
+from ser.bundles.manifest import Manifest
 from ser_api.v1 import ser_pb2
 
 Judge = Callable[[Answer, Answer], bool]

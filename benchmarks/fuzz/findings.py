@@ -58,7 +58,7 @@ def of_error(error: BaseException, index: int, size: int) -> Finding:
 
 
 def place(filename: str, function: str, line: int | None) -> str:
-    """A place in our sources, as `ser/audio.py:decode:103`."""
+    """A place in our sources, as `ser/audio/recordings.py:decode:103`."""
     return f"{Path(filename).relative_to(ROOT)}:{function}:{line}"
 
 

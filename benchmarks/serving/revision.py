@@ -51,7 +51,7 @@ class Revision:
 
     def opens(self, bundle: Path) -> bool:
         """Whether its code can serve a bundle."""
-        command = [sys.executable, "-c", "import sys; from ser.bundle import Bundle; from pathlib import Path; "
+        command = [sys.executable, "-c", "import sys; from ser.bundles.bundle import Bundle; from pathlib import Path; "
                    "Bundle(Path(sys.argv[1])).model", str(bundle)]  # fmt: skip
         done = subprocess.run(command, cwd=self.root, env=self.environment, capture_output=True, check=False)
         return done.returncode == 0

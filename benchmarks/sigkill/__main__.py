@@ -33,7 +33,7 @@ from benchmarks.models import ensure_models
 from benchmarks.sigkill import servers, steps, stores
 from benchmarks.sigkill.helpers import file_server, object_store
 from benchmarks.sigkill.scenarios import Outcome, Reference, Scenario, play, refer
-from ser.files import write_json
+from ser.storage.files import write_json
 
 _CLIPS = 70
 _PORT_FILE = "port"

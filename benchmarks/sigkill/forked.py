@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ser import scratch
+from ser.storage import scratch
 
 _SECONDS_TO_VANISH = 5.0
 _LONGEST_SECONDS = 600.0

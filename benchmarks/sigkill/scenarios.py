@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.sigkill import forked
-from ser.bundle import Bundle
+from ser.bundles.bundle import Bundle
+from ser.bundles.manifest import MANIFEST
+from ser.bundles.model_store import list_models
 from ser.errors import SerError
-from ser.files import read_json
-from ser.manifest import MANIFEST
-from ser.model_store import list_models
-from ser.stamps import STAMP
+from ser.storage.files import read_json
+from ser.storage.stamps import STAMP
 
 _PROBE, _PROBE_BYTES = re.compile("[a-z0-9_]{8}"), 4
 _KFP_PROGRAM = re.compile(r"tmp\.[A-Za-z0-9]{10}")

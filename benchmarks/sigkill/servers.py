@@ -24,7 +24,7 @@ from typing import Any
 from benchmarks.server_process import ServerProcess, clip
 from benchmarks.sigkill import forked
 from benchmarks.sigkill.scenarios import Outcome, leftovers, whole_models
-from ser.model_store import list_models
+from ser.bundles.model_store import list_models
 
 _OVER = ("SUCCEEDED", "FAILED", "CANCELLED")
 _MOST_JOBS = 3

@@ -10,17 +10,17 @@ from typing import Any
 
 from benchmarks.sigkill import forked
 from benchmarks.sigkill.scenarios import Scenario, whole_models
+from ser.bundles.manifest import REPORT
+from ser.bundles.model_store import list_models
 from ser.config import parse
 from ser.dataset import Dataset
 from ser.errors import SerError
-from ser.feature_set import FeatureSet
-from ser.files import stamp_of
-from ser.manifest import REPORT
-from ser.model_store import list_models
+from ser.features.feature_set import FeatureSet
 from ser.request import CrossValidationConfig, TrainRequest
-from ser.stamps import STAMP
 from ser.steps.evaluation import evaluate
 from ser.steps.protocol import cross_validate
+from ser.storage.files import stamp_of
+from ser.storage.stamps import STAMP
 from ser.trainer import Trainer, run
 
 _METHODS: dict[str, Any] = {"MFCC": {"num_cepstral": 4}}

@@ -13,10 +13,10 @@ from typing import Any
 
 from benchmarks.server_process import clip
 from benchmarks.sigkill.scenarios import Scenario, contents, whole_models
-from ser.bundle import Bundle
+from ser.bundles.bundle import Bundle
+from ser.bundles.manifest import REPORT
+from ser.bundles.model_store import delete_bundle, find_bundle, list_models, save_bundle
 from ser.errors import NotFoundError, SerError
-from ser.manifest import REPORT
-from ser.model_store import delete_bundle, find_bundle, list_models, save_bundle
 from ser.predictor import Predictor
 
 BUCKET = "ser"

@@ -22,8 +22,8 @@ def download(
     """
     from pathlib import Path
 
+    from ser.cli.console import step_console
     from ser.config import parse
-    from ser.console import step_console
     from ser.request import DownloadConfig
     from ser.steps.download import download
 

@@ -36,8 +36,8 @@ def evaluation(
     import tempfile
     from pathlib import Path
 
+    from ser.cli.console import step_console
     from ser.config import parse
-    from ser.console import step_console
     from ser.request import PublishConfig
     from ser.steps.evaluation import evaluate, publish
 

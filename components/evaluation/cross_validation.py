@@ -26,7 +26,7 @@ def cross_validation(
     import tempfile
     from pathlib import Path
 
-    from ser.console import step_console
+    from ser.cli.console import step_console
     from ser.steps.cross_validation import summarise
 
     with step_console(), tempfile.TemporaryDirectory() as temporary:

@@ -29,8 +29,8 @@ def plan_folds(
     """
     from pathlib import Path
 
+    from ser.cli.console import step_console
     from ser.config import parse
-    from ser.console import step_console
     from ser.request import CrossValidationConfig
     from ser.steps.cross_validation import plan_folds
 

@@ -18,7 +18,7 @@ def join_features(
     """
     from pathlib import Path
 
-    from ser.console import step_console
+    from ser.cli.console import step_console
     from ser.steps.feature_extraction import join_parts
 
     with step_console():

@@ -30,8 +30,8 @@ def extract_part(
     """
     from pathlib import Path
 
+    from ser.cli.console import step_console
     from ser.config import parse
-    from ser.console import step_console
     from ser.request import FeatureConfig
     from ser.steps.feature_extraction import extract_part
 

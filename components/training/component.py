@@ -24,9 +24,9 @@ def training(
     """
     from pathlib import Path
 
-    from ser.bundle import Bundle
+    from ser.bundles.bundle import Bundle
+    from ser.cli.console import step_console
     from ser.config import parse
-    from ser.console import step_console
     from ser.request import TrainingConfig
     from ser.steps.training import train
 

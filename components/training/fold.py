@@ -32,8 +32,8 @@ def train_fold(
     """
     from pathlib import Path
 
+    from ser.cli.console import step_console
     from ser.config import parse
-    from ser.console import step_console
     from ser.request import CrossValidationConfig
     from ser.steps.cross_validation import train_fold
 

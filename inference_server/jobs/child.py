@@ -20,13 +20,13 @@ from inference_server.backoff import Backoff
 from inference_server.jobs.errors import QueueError
 from inference_server.jobs.store import JobStore, error_record
 from inference_server.jobs.weights import WEIGHTS
-from ser.access import Access
-from ser.archive import Limits
 from ser.config import parse
 from ser.errors import Code, SerError
 from ser.processes import be_polite
 from ser.progress import Progress
 from ser.request import TrainRequest
+from ser.storage.access import Access
+from ser.storage.archive import Limits
 from ser.trainer import run
 
 _SECONDS_BETWEEN_WRITES = 0.2

@@ -26,9 +26,9 @@ from inference_server.jobs.errors import QueueError
 from inference_server.jobs.store import Job, JobStore, error_record
 from inference_server.jobs.weights import WEIGHTS
 from inference_server.settings import Settings
-from ser.console import ERROR_PREFIX, EXIT_STATUS
+from ser.bundles.model_store import load_manifest, read_receipt
+from ser.cli.console import ERROR_PREFIX, EXIT_STATUS
 from ser.errors import Code, SerError
-from ser.model_store import load_manifest, read_receipt
 
 TOKEN_VARIABLE = "KFP_TOKEN"  # noqa: S105 - the name of a variable, not a secret
 _STAGES: Mapping[str, tuple[str, ...]] = MappingProxyType(

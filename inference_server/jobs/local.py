@@ -15,9 +15,9 @@ from inference_server.jobs.store import Job, JobStore, error_record
 from inference_server.orders import order_file
 from inference_server.settings import Settings, local_folder
 from ser.errors import Code
-from ser.files import sweep_below
 from ser.processes import child_command
-from ser.scratch import scratch_folder, sweep_scratch
+from ser.storage.files import sweep_below
+from ser.storage.scratch import scratch_folder, sweep_scratch
 
 _SECONDS_TO_BE_KILLED = 5.0
 logger = logging.getLogger("ser.jobs")

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ser.acoustics.pitch import track_pitch
-from ser.audio import SAMPLE_RATE_HZ, Samples
+from ser.audio.recordings import SAMPLE_RATE_HZ, Samples
 
 Array = npt.NDArray[np.float32]
 

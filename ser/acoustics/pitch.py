@@ -13,7 +13,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from ser.audio import SAMPLE_RATE_HZ, Samples
+from ser.audio.recordings import SAMPLE_RATE_HZ, Samples
 
 FLOOR_HZ, CEILING_HZ = 70.0, 650.0
 """The range that is searched: a low male voice to a shrill female one."""

@@ -8,11 +8,11 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from ser.cli.console import progress_display
 from ser.cli.options import AsJson, print_json, print_table
 from ser.cli.request_options import DEFAULTS
-from ser.console import progress_display
-from ser.corpora.base import listed
-from ser.corpus_inspection import Inspection, inspect_corpus
+from ser.corpora.inspection import Inspection, inspect_corpus
+from ser.corpora.schemes.base import listed
 from ser.dataset import Dataset
 
 commands = typer.Typer(help="Corpora: look at one before training on it.", no_args_is_help=True)

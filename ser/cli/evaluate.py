@@ -8,15 +8,15 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from ser.bundles.manifest import REPORT
+from ser.bundles.model_store import find_bundle
 from ser.cli import request_options as options
+from ser.cli.console import progress_display
 from ser.cli.options import DEFAULT_MODEL_SAVE_PATH, AsJson, ModelSavePath, newest_model, print_json, print_table
-from ser.console import progress_display
 from ser.dataset import Dataset
 from ser.errors import ConfigError, FieldViolation
 from ser.evaluation import Evaluation
 from ser.evaluation.cross_validated import CrossValidated, Spread
-from ser.manifest import REPORT
-from ser.model_store import find_bundle
 from ser.request import CrossValidationRequest
 from ser.steps import protocol as protocols
 from ser.steps.cross_validation import PREDICTIONS

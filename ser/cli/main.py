@@ -1,7 +1,7 @@
 """The `ser` command: train, evaluate, predict, corpus, enroll and more; other packages add theirs by entry point.
 
 Results go to standard output, progress and errors to standard error. Exit status: 0 success, 1 a defect of SER
-itself, and by the kind of error as `ser.console.EXIT_STATUS` says.
+itself, and by the kind of error as `ser.cli.console.EXIT_STATUS` says.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from ser.cli import corpus, enroll, evaluate, models, predict, speakers, synthesise, train
-from ser.console import errors_as_lines
+from ser.cli.console import errors_as_lines
 from ser.version import VERSION
 
 app = typer.Typer(

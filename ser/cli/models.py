@@ -7,10 +7,10 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from ser.bundles.manifest import Manifest
+from ser.bundles.model_store import delete_bundle, list_models, load_manifest, open_bundle
 from ser.cli.options import DEFAULT_MODEL_SAVE_PATH, AsJson, ModelSavePath, print_json, print_table
 from ser.errors import ConfigError, DamagedError, FieldViolation, StorageError
-from ser.manifest import Manifest
-from ser.model_store import delete_bundle, list_models, load_manifest, open_bundle
 
 
 def command(

@@ -13,8 +13,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from ser.bundles.model_store import list_models, load_manifest
 from ser.errors import ConfigError, DamagedError, FieldViolation, NotFoundError, StorageError
-from ser.model_store import list_models, load_manifest
 
 DEFAULT_MODEL_SAVE_PATH = "models"
 ModelSavePath = Annotated[

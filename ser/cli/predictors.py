@@ -10,10 +10,10 @@ from typing import Annotated, Any, Protocol
 import typer
 
 from ser.cli.options import newest_model
-from ser.enrolment import KnownSpeaker
 from ser.errors import ConfigError, FieldViolation
 from ser.features import About
 from ser.predictor import Prediction, Predictor
+from ser.speakers.enrolment import KnownSpeaker
 
 ModelId = Annotated[str | None, typer.Option(help="Which model; by default the newest.")]
 Server = Annotated[str | None, typer.Option(help="Ask the server at host:port, over gRPC.")]
@@ -22,7 +22,7 @@ TlsCa = Annotated[Path | None, typer.Option(help="PEM file of the server's autho
 
 
 class AnySpeakers(Protocol):
-    """See `ser.enrolment.Speakers`."""
+    """See `ser.speakers.enrolment.Speakers`."""
 
     def list(self) -> list[KnownSpeaker]:
         """See `Speakers.list`."""

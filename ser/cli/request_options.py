@@ -10,7 +10,7 @@ import typer
 from ser.cli.options import DEFAULT_MODEL_SAVE_PATH, json_object
 from ser.config import Config, parse
 from ser.errors import NotFoundError
-from ser.split import Protocol
+from ser.evaluation.split import Protocol
 
 _Request = TypeVar("_Request", bound=Config)
 

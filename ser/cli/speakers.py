@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from ser.bundles.model_store import bundle_folder
 from ser.cli.options import DEFAULT_MODEL_SAVE_PATH, AsJson, ModelSavePath, print_json, print_table
 from ser.cli.predictors import ModelId, Server, TlsCa, TokenFile, open_predictor
-from ser.enrolment import delete_speakers
-from ser.model_store import bundle_folder
+from ser.speakers.enrolment import delete_speakers
 
 
 def command(

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from ser.console import progress_display
+from ser.cli.console import progress_display
 from ser.errors import ConfigError, FieldViolation
-from ser.sources import EMBEDDED_CLIPS
+from ser.storage.sources import EMBEDDED_CLIPS
 from ser.synthesis import synthesise_corpus
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from ser.bundles.manifest import REPORT
+from ser.bundles.model_store import bundle_folder
 from ser.cli import request_options as options
+from ser.cli.console import progress_display
 from ser.cli.options import AsJson, print_json, print_model
-from ser.console import progress_display
 from ser.evaluation.report import REPORT_HTML
-from ser.manifest import REPORT
-from ser.model_store import bundle_folder
 from ser.request import TrainRequest
 from ser.trainer import run
 

@@ -1,8 +1,12 @@
-"""Corpora: how a corpus names or describes its files, and what that says of each.
+"""Corpora: recordings whose emotions are known.
 
-Each module with a class in `CORPORA` is one corpus, or one kind of manifest; adding a module adds a corpus.
+schemes       how a corpus names or describes its files; adding a module there adds a corpus
+folder        a corpus that has been unpacked, checked and described
+corpora_file  a file that names several corpora as one
+inspection    what a corpus is good for, before anything is trained
+association   whether speaker and emotion can be told apart
 """
 
-from ser.corpora.base import CORPORA, UNKNOWN, Corpus, Utterance
+from ser.corpora.schemes.base import CORPORA, UNKNOWN, Corpus, Utterance
 
 __all__ = ["CORPORA", "UNKNOWN", "Corpus", "Utterance"]

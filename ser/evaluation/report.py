@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ser.evaluation.cross_validated import CrossValidated, Spread
 from ser.evaluation.metrics import Evaluation
-from ser.files import write_json
+from ser.storage.files import write_json
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

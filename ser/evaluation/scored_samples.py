@@ -10,8 +10,8 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from ser.arrays import load_arrays, save_arrays
 from ser.errors import DamagedError
+from ser.storage.arrays import load_arrays, save_arrays
 
 _SLACK = 1e-3
 """How far outside [0, 1] a probability may lie: means of float32 softmaxes reach 1.0000001."""

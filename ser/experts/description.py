@@ -1,7 +1,7 @@
 """What the experts read of an utterance, as a Keras network: functionals as they are, Fisher vectors of three views.
 
 Everything comes twice in a model that adapts: scaled by what is known of all speakers, and by the speaker's profile
-(`ser.speakers`), which lies behind the features in the input.
+(`ser.speakers.statistics`), which lies behind the features in the input.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import numpy.typing as npt
 from ser.acoustics.views import NUM_DERIVED, VIEWS, derive
 from ser.errors import ConfigError, FieldViolation
 from ser.experts.gaussian_mixture import GaussianMixture, Whitening
-from ser.frontend import Block, FrontEnd
-from ser.training_set import TrainingSet
+from ser.features.frontend import Block, FrontEnd
+from ser.features.training_set import TrainingSet
 
 if TYPE_CHECKING:
     import keras

@@ -21,13 +21,13 @@ from ser.errors import TrainingError
 from ser.experts.description import Columns, describe
 from ser.experts.ridge import Ridge, fit_ridge
 from ser.experts.temperature import fit_temperature
-from ser.frontend import Standardiser
+from ser.features.frontend import Standardiser
+from ser.features.training_set import TrainingSet
 from ser.models.base import Fitted
 from ser.models.tensorflow_runtime import import_tensorflow
 from ser.os_errors import about, temporary_folder
 from ser.progress import Progress, Reporter
-from ser.speakers import SpeakerAdaptation, SpeakerStatistics
-from ser.training_set import TrainingSet
+from ser.speakers.statistics import SpeakerAdaptation, SpeakerStatistics
 
 if TYPE_CHECKING:
     import keras

@@ -1,8 +1,11 @@
-"""Feature extractors: what a model sees of a piece of speech.
+"""Features: what a model sees of a piece of speech.
 
-Each module here is one extractor; adding a module adds an extractor.
+extractors    each a module; adding one adds a feature
+frontend      how a recording becomes rows: cut, normalised, extracted, standardised
+feature_set   the rows and labels of a corpus
+training_set  those of them that are learnt from
 """
 
-from ser.features.base import EXTRACTORS, About, FeatureExtractor
+from ser.features.extractors.base import EXTRACTORS, About, FeatureExtractor
 
 __all__ = ["EXTRACTORS", "About", "FeatureExtractor"]

@@ -13,12 +13,12 @@ import numpy.typing as npt
 from pydantic import Field
 
 from ser.config import Config, Real, Whole
-from ser.feature_set import FeatureSet
-from ser.frontend import Standardiser
+from ser.features.feature_set import FeatureSet
+from ser.features.frontend import Standardiser
+from ser.features.training_set import StandardisedRows, TrainingSet
 from ser.progress import Reporter
 from ser.registry import Registry
-from ser.speakers import SpeakerAdaptation, SpeakerStatistics, known_speakers, with_profiles
-from ser.training_set import StandardisedRows, TrainingSet
+from ser.speakers.statistics import SpeakerAdaptation, SpeakerStatistics, known_speakers, with_profiles
 
 if TYPE_CHECKING:
     import keras

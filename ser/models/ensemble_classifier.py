@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from ser.config import Config, Flag, Real, Whole
+from ser.features.training_set import TrainingSet
 from ser.models.base import MODEL_TYPES, Fitted, ModelType
 from ser.progress import Reporter
-from ser.training_set import TrainingSet
 
 if TYPE_CHECKING:
     from ser.models.training_loop import Watch

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from ser.bundles.litert import LiteRTModel
 from ser.errors import TrainingError
-from ser.litert import LiteRTModel
 from ser.models.tensorflow_runtime import import_tensorflow
 from ser.native_log import without_chatter
 from ser.os_errors import about, temporary_folder

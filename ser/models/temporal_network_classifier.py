@@ -9,10 +9,10 @@ import numpy as np
 from pydantic import Field
 
 from ser.config import Real, Whole
-from ser.frontend import Block, Standardiser
+from ser.features.frontend import Block, Standardiser
+from ser.features.training_set import TrainingSet
 from ser.models.base import MODEL_TYPES, Fitted, ModelType, TrainingParameters
 from ser.progress import Reporter
-from ser.training_set import TrainingSet
 
 if TYPE_CHECKING:
     import keras

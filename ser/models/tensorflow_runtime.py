@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 from ser.native_log import without_chatter
-from ser.scratch import keep_temporary_files_in_scratch
+from ser.storage.scratch import keep_temporary_files_in_scratch
 
 
 def import_tensorflow() -> Any:

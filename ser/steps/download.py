@@ -7,10 +7,10 @@ import shutil
 from pathlib import Path
 
 from ser.dataset import Dataset
-from ser.files import make_folder
 from ser.progress import Reporter, silent
 from ser.request import DownloadConfig
-from ser.stamps import STAMP, read_stamp
+from ser.storage.files import make_folder
+from ser.storage.stamps import STAMP, read_stamp
 
 
 def download(config: DownloadConfig, corpus: Path, *, report: Reporter = silent) -> None:

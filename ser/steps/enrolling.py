@@ -10,9 +10,9 @@ from typing import Literal
 
 import numpy as np
 
-from ser.feature_set import FeatureSet
-from ser.frontend import FrontEnd
-from ser.speakers import SpeakerAdaptation, SpeakerStatistics, known_speakers
+from ser.features.feature_set import FeatureSet
+from ser.features.frontend import FrontEnd
+from ser.speakers.statistics import SpeakerAdaptation, SpeakerStatistics, known_speakers
 
 
 def enrolled(

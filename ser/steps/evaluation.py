@@ -7,21 +7,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ser.bundle import Bundle
+from ser.bundles.bundle import Bundle
+from ser.bundles.model_store import save_bundle, write_receipt
 from ser.evaluation import Evaluation, ReportFacts, write_report
 from ser.evaluation.metrics import evaluate as measure
 from ser.evaluation.report import METRICS_JSON
-from ser.feature_set import FeatureSet
-from ser.files import make_folder, read_json
-from ser.formats import REPORT_FORMAT
-from ser.model_store import save_bundle, write_receipt
+from ser.evaluation.split import VALIDATION_SHARE
+from ser.features.feature_set import FeatureSet
 from ser.progress import Progress, Reporter, silent
 from ser.request import PublishConfig
-from ser.split import VALIDATION_SHARE
-from ser.stamps import check_folder
 from ser.steps.feature_extraction import load_features
+from ser.steps.formats import REPORT_FORMAT
 from ser.steps.training import score
-from ser.strict_json import fingerprint
+from ser.storage.files import make_folder, read_json
+from ser.storage.stamps import check_folder
+from ser.storage.strict_json import fingerprint
 
 
 def evaluate(

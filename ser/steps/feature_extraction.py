@@ -13,21 +13,21 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from ser.arrays import check_arrays, load_arrays, map_rows, save_arrays
-from ser.audio import Samples
-from ser.augmentation import virtual_speaker
+from ser.audio.recordings import Samples
+from ser.audio.virtual_speakers import virtual_speaker
 from ser.code_identity import code_digest
-from ser.corpus_folder import Clip, Manifest, load_manifest, read_clip
+from ser.corpora.folder import Clip, Manifest, load_manifest, read_clip
 from ser.errors import ConfigError, DamagedError, FieldViolation
-from ser.feature_set import TABLE, FeatureSet, Sample, sample_table, samples_of
 from ser.features import EXTRACTORS
-from ser.files import make_folder, read_json, write_json
-from ser.formats import FEATURES_FORMAT
-from ser.frontend import FrontEnd, num_pieces
+from ser.features.feature_set import TABLE, FeatureSet, Sample, sample_table, samples_of
+from ser.features.frontend import FrontEnd, num_pieces
 from ser.parallel import keep_freed_memory, ordered_map
 from ser.progress import Progress, Reporter, silent
 from ser.request import FeatureConfig
-from ser.stamps import check_folder
+from ser.steps.formats import FEATURES_FORMAT
+from ser.storage.arrays import check_arrays, load_arrays, map_rows, save_arrays
+from ser.storage.files import make_folder, read_json, write_json
+from ser.storage.stamps import check_folder
 
 ROWS = "rows.npy"
 VIRTUAL = "virtual.npy"

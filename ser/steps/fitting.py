@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ser.features.training_set import TrainingSet
 from ser.models import MODEL_TYPES, Fitted
 from ser.progress import Reporter
 from ser.request import TrainingConfig
-from ser.training_set import TrainingSet
 
 if TYPE_CHECKING:
     from ser.models.training_loop import Watch

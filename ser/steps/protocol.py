@@ -15,7 +15,7 @@ from ser.progress import Progress, Reporter, silent
 from ser.request import CrossValidationConfig
 from ser.steps.cross_validation import is_trained, load_scores, plan_folds, protocol_identity, summarise
 from ser.steps.fold_worker import FoldJob, train_folds
-from ser.strict_json import fingerprint
+from ser.storage.strict_json import fingerprint
 
 FOLDS = "folds"
 REPORT = "report"

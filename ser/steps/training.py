@@ -12,25 +12,25 @@ from typing import Any
 
 import numpy as np
 
-from ser.bundle import file_digests
+from ser.bundles.bundle import file_digests
+from ser.bundles.litert import LiteRTModel
+from ser.bundles.manifest import FRONTEND, KERAS, SPEAKERS, TFLITE, VALIDATION, Manifest
 from ser.code_identity import code_digest
 from ser.errors import DamagedError
 from ser.evaluation.metrics import ScoredSamples
 from ser.evaluation.metrics import evaluate as measure
-from ser.feature_set import FeatureSet
-from ser.files import make_folder, read_json, stamp_of
-from ser.formats import TRAINING_FORMAT
-from ser.litert import LiteRTModel
-from ser.manifest import FRONTEND, KERAS, SPEAKERS, TFLITE, VALIDATION, Manifest
+from ser.evaluation.split import Fold, Protocol, folds
+from ser.features.feature_set import FeatureSet
+from ser.features.training_set import TrainingSet
 from ser.models import MODEL_TYPES
 from ser.progress import Progress, Reporter, silent
 from ser.request import TrainingConfig
-from ser.speakers import known_speakers, with_profiles
-from ser.split import Fold, Protocol, folds
+from ser.speakers.statistics import known_speakers, with_profiles
 from ser.steps.feature_extraction import SETTINGS, load_features, load_frontend
 from ser.steps.fitting import fit_on
-from ser.strict_json import fingerprint
-from ser.training_set import TrainingSet
+from ser.steps.formats import TRAINING_FORMAT
+from ser.storage.files import make_folder, read_json, stamp_of
+from ser.storage.strict_json import fingerprint
 from ser.version import VERSION
 
 _RECORDED = ("numpy", "scipy", "tensorflow", "keras", "ai-edge-litert", "librosa")
@@ -41,7 +41,7 @@ def train(
 ) -> None:
     """Trains a model on a feature folder; does nothing when the bundle is there already.
 
-    A tenth of the files is held out, by `ser.split`. The standardiser is fitted on the rest. The network's
+    A tenth of the files is held out, by `ser.evaluation.split`. The standardiser is fitted on the rest. The network's
     last epoch counts: nothing is chosen by the held-out files. The bundle takes its place only once
     `model.tflite` agrees with `model.keras` on all held-out rows.
 

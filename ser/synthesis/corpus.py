@@ -11,8 +11,8 @@ from string import ascii_lowercase
 
 import numpy as np
 
-from ser.files import partial
 from ser.progress import Progress, Reporter, silent
+from ser.storage.files import partial
 from ser.synthesis.phones import TEXTS
 from ser.synthesis.prosody import EMOTIONS, SPEAKERS, draw_delivery
 from ser.synthesis.utterance import move

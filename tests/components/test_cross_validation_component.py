@@ -14,8 +14,8 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_m
 
 from components.evaluation.cross_validation import cross_validation
 from ser.evaluation import ScoredSamples
-from ser.files import make_folder, write_json
 from ser.steps.cross_validation import FOLD, SCORES
+from ser.storage.files import make_folder, write_json
 from tests.components.calling import artifact
 
 CLASSES = ("anger", "joy", "sadness")

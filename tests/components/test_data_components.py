@@ -13,9 +13,9 @@ from components.download.component import download
 from components.feature_extraction.component import feature_extraction
 from components.feature_extraction.join import join_features
 from components.feature_extraction.part import extract_part
-from ser.corpus_folder import load_manifest
-from ser.files import read_json
+from ser.corpora.folder import load_manifest
 from ser.steps.feature_extraction import ROWS, SETTINGS, load_features
+from ser.storage.files import read_json
 from tests.components.calling import call, components
 
 # Each parameter has a test here or beside it: a new one gets its own, and then its name in this table.

@@ -14,15 +14,15 @@ from components.evaluation.component import evaluation
 from components.evaluation.folds import plan_folds
 from components.training.component import training
 from components.training.fold import train_fold
-from ser.bundle import REPORT, Bundle
+from ser.bundles.bundle import REPORT, Bundle
+from ser.bundles.model_store import list_models, read_receipt
 from ser.config import parse
 from ser.evaluation import ScoredSamples
-from ser.files import STAMP, read_json
-from ser.model_store import list_models, read_receipt
 from ser.request import CrossValidationConfig, TrainingConfig
 from ser.steps.cross_validation import SCORES
 from ser.steps.cross_validation import train_fold as train_fold_in_process
 from ser.steps.training import model_id as name_of
+from ser.storage.files import STAMP, read_json
 from tests.components.calling import artifact, call
 
 USUAL: dict[str, Any] = {"random_state": 42, "model_type": "KerasClassifier", "model_config": {"epochs": 1}}

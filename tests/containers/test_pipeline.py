@@ -12,12 +12,12 @@ from kfp import dsl, local
 from components.images import image
 from pipelines.containers import container_runner, find_image
 from pipelines.local import Runner, run_locally
-from ser.bundle import Bundle
+from ser.bundles.bundle import Bundle
 from ser.config import parse
 from ser.dataset import Dataset
 from ser.errors import TrainingError
 from ser.request import TrainRequest
-from ser.stamps import STAMP
+from ser.storage.stamps import STAMP
 
 pytestmark = pytest.mark.timeout(1_800)
 

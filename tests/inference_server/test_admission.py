@@ -16,7 +16,7 @@ from inference_server.admission import Admission, caller_of
 from inference_server.calls import Calls
 from inference_server.failures import OverloadedError
 from inference_server.settings import Settings
-from ser.bundle import Bundle
+from ser.bundles.bundle import Bundle
 from ser.errors import Code, SerError
 from ser_api.v1 import ser_pb2
 from tests.inference_server.callers import waiting

@@ -7,8 +7,8 @@ import math
 import pytest
 
 from inference_server.cost import LOOP_SECONDS, Cost
-from ser.audio import Header, wave_header
-from ser.bundle import Bundle
+from ser.audio.recordings import Header, wave_header
+from ser.bundles.bundle import Bundle
 from ser.predictor import Predictor
 from tests.signals import tone, wav
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from ser.bundle import Bundle
-from ser.files import exclusive, partial, replace_folder
+from ser.bundles.bundle import Bundle
+from ser.storage.files import exclusive, partial, replace_folder
 from tests.inference_server.harness import Server, serve
 from tests.signals import tone, wav
 

@@ -13,9 +13,9 @@ import grpc
 import pytest
 from websockets.sync.client import connect
 
-from ser.bundle import Bundle
+from ser.bundles.bundle import Bundle
+from ser.bundles.model_store import save_bundle
 from ser.features import About
-from ser.model_store import save_bundle
 from ser.predictor import Predictor
 from ser_api.v1 import ser_pb2
 from tests.deadlines import tries

@@ -13,7 +13,7 @@ import pytest
 from google.protobuf import json_format
 
 from inference_server.failures import STATUSES
-from ser.bundle import Bundle
+from ser.bundles.bundle import Bundle
 from ser.errors import Code
 from ser_api.v1 import ser_pb2
 from tests.inference_server.harness import Server, fields_of, serve, status_of

@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from inference_server import metrics
 from inference_server.gateway import app
-from ser.bundle import Bundle
+from ser.bundles.bundle import Bundle
 from ser_api.v1 import ser_pb2
 from tests.inference_server.harness import Server, serve
 from tests.signals import tone, wav

@@ -21,7 +21,7 @@ import pytest
 
 from inference_server.settings import Settings
 from inference_server.threads import LOCK_SECONDS
-from ser.bundle import Bundle
+from ser.bundles.bundle import Bundle
 from ser_api.v1 import ser_pb2
 from tests.deadlines import tries
 from tests.forgery import copy_as

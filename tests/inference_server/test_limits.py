@@ -15,7 +15,7 @@ import httpx
 import pytest
 from google.rpc import error_details_pb2
 
-from ser.bundle import Bundle
+from ser.bundles.bundle import Bundle
 from ser_api.v1 import ser_pb2
 from tests.deadlines import tries
 from tests.forgery import copy_as

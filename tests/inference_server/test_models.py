@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from inference_server.models import ModelStore
-from ser.bundle import Bundle
+from ser.bundles.bundle import Bundle
 from tests.forgery import copy_as
 
 NAMES = ("a", "b", "c")

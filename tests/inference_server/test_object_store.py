@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from ser.bundle import Bundle
-from ser.manifest import MANIFEST
-from ser.model_store import list_models, save_bundle
+from ser.bundles.bundle import Bundle
+from ser.bundles.manifest import MANIFEST
+from ser.bundles.model_store import list_models, save_bundle
 from tests.deadlines import tries
 from tests.inference_server.harness import Server, serve
 from tests.object_store import put, s3_bucket, s3_endpoint

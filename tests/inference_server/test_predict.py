@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from ser.bundle import Bundle
+from ser.bundles.bundle import Bundle
+from ser.bundles.manifest import KERAS
 from ser.features import About
-from ser.manifest import KERAS
 from ser.predictor import Predictor
 from ser_api.v1 import ser_pb2
 from tests.inference_server.harness import Server

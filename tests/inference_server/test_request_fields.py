@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from google.protobuf import json_format
 
-from ser.bundle import Bundle
+from ser.bundles.bundle import Bundle
 from ser.config import parse
 from ser.features import About
 from ser.predictor import Predictor

@@ -12,7 +12,7 @@ from pathlib import Path
 import grpc
 import pytest
 
-from ser.bundle import Bundle
+from ser.bundles.bundle import Bundle
 from ser_api.v1 import ser_pb2, ser_pb2_grpc
 from ser_client.channel import Connection
 from tests.inference_server.callers import calling

@@ -14,8 +14,8 @@ import httpx
 import numpy as np
 import pytest
 
-from ser.bundle import Bundle
-from ser.manifest import FRONTEND, TFLITE
+from ser.bundles.bundle import Bundle
+from ser.bundles.manifest import FRONTEND, TFLITE
 from tests.forgery import forge_arrays, forge_manifest, forge_text
 from tests.inference_server.harness import Server, serve
 from tests.signals import tone, wav

@@ -17,7 +17,7 @@ from inference_server.calls import Call, Calls
 from inference_server.failures import DeadlineError, HeldUpError
 from inference_server.settings import Settings
 from inference_server.threads import FILE_THREADS
-from ser.files import LockedError, exclusive
+from ser.storage.files import LockedError, exclusive
 
 LONG = 60.0
 

@@ -23,7 +23,7 @@ from inference_server.gateway.app import Gateway
 from inference_server.http_server import create_server
 from inference_server.jobs.queue import JobQueue
 from inference_server.settings import Settings
-from ser.bundle import Bundle
+from ser.bundles.bundle import Bundle
 from ser_api.v1 import ser_pb2
 from tests.deadlines import tries
 from tests.forgery import copy_as

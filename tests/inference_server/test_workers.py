@@ -14,7 +14,7 @@ import grpc
 import httpx
 import pytest
 
-from ser.bundle import Bundle
+from ser.bundles.bundle import Bundle
 from ser_api.v1 import ser_pb2
 from tests.inference_server.callers import calling
 from tests.inference_server.harness import Server, serve

@@ -35,7 +35,7 @@ PLACES = (
     "ser/steps/*.py",
 )
 """Where a fault is silent; what is shown, spoken or drawn is left out: tests of it would repeat it."""
-LEFT_OUT = ("ser/console.py", "ser/evaluation/plots.py", "ser/evaluation/canvas.py", "pipelines/run_log.py")
+LEFT_OUT = ("ser/cli/console.py", "ser/evaluation/plots.py", "ser/evaluation/canvas.py", "pipelines/run_log.py")
 _MOST_TEST_SECONDS = 100.0
 """A line that more is run for is judged by the quickest tests of that many seconds in all."""
 

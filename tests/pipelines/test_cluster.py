@@ -15,7 +15,7 @@ from kfp.pipeline_spec import pipeline_spec_pb2
 from pipelines import compiling
 from pipelines.cluster import ClusterSettings, read_cluster_settings
 from pipelines.run_log import recording
-from ser.bundle import Bundle
+from ser.bundles.bundle import Bundle
 from ser.config import parse
 from ser.errors import ConfigError, NotFoundError
 

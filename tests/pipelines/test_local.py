@@ -18,11 +18,11 @@ from kfp.local.config import LocalExecutionConfig
 
 from pipelines import freshness
 from pipelines.local import LocalCrossValidation, cross_validate_locally, run_locally
-from ser.bundle import REPORT, Bundle
+from ser.bundles.bundle import REPORT, Bundle
+from ser.bundles.model_store import list_models
 from ser.config import parse
 from ser.dataset import Dataset
 from ser.errors import DownloadError, TrainingError
-from ser.model_store import list_models
 from ser.request import CrossValidationRequest, TrainRequest
 from ser.steps.protocol import cross_validate
 from ser.trainer import run as train_in_process

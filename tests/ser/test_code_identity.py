@@ -22,7 +22,7 @@ PLUGIN = {
         """An extractor of somebody else's."""
         import numpy as np
         from ser.config import Config
-        from ser.features.base import EXTRACTORS, FeatureExtractor
+        from ser.features.extractors.base import EXTRACTORS, FeatureExtractor
         from loud import levels
         from loud.base import Base
 
@@ -46,7 +46,7 @@ PLUGIN = {
                 parts = np.array_split(np.abs(pieces), 4, axis=1)  # four parts
                 return scaled(np.stack([levels.level(part) for part in parts], axis=1)).astype(np.float32)
     ''',
-    "loud/base.py": "from ser.features.base import FeatureExtractor\nclass Base(FeatureExtractor):\n    power = 1\n",
+    "loud/base.py": "from ser.features import FeatureExtractor\nclass Base(FeatureExtractor):\n    power = 1\n",
     "loud/levels.py": "def level(part):\n    return part.mean(axis=1)\n",
     "loud/late.py": "def scaled(rows):\n    return 1.0 * rows\n",
     "loud/unused.py": "def nothing():\n    return 1\n",
@@ -181,9 +181,9 @@ def test_the_digest_of_an_extractor_follows_the_acoustics_and_not_the_steps() ->
         patch.setattr(code_identity, "_load", lambda name: read.append(name) or load(name))
         code_identity._class_digest.__wrapped__(EXTRACTORS.get("Functionals"))
         code_identity._class_digest.__wrapped__(MODEL_TYPES.get("EnsembleClassifier"))
-    assert {"ser.features.functionals", "ser.acoustics.descriptors", "ser.acoustics.pitch"} <= set(read)
+    assert {"ser.features.extractors.functionals", "ser.acoustics.descriptors", "ser.acoustics.pitch"} <= set(read)
     assert {"ser.models.ensemble_classifier", "ser.experts.ridge", "ser.experts.layers"} <= set(read)
-    assert not set(read) & {*_STEPS, "ser.config", "ser.frontend"}
+    assert not set(read) & {*_STEPS, "ser.config", "ser.features.frontend"}
 
 
 def test_the_steps_that_are_left_out_are_there() -> None:

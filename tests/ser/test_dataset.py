@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ser import corpus_folder
-from ser.archive import Limits
-from ser.corpora.emodb import EMOTIONS
+from ser.corpora import folder as corpus_folder
+from ser.corpora.schemes.emodb import EMOTIONS
 from ser.dataset import Dataset
 from ser.errors import AudioError, ConfigError, CorpusError, DamagedError, DownloadError, LimitError, SerError
 from ser.progress import Progress
+from ser.storage.archive import Limits
 from tests.signals import CLIPS, tone, wav
 
 GOOD = {

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from ser.bundle import Bundle
+from ser.bundles.bundle import Bundle
+from ser.bundles.model_store import list_models
 from ser.dataset import Dataset
-from ser.model_store import list_models
 from tests.signals import CLIPS
 
 KILLED = """

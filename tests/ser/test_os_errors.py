@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ser.bundle import Bundle
+from ser.bundles.bundle import Bundle
 from ser.errors import TrainingError
-from ser.files import make_folder, write_json
 from ser.models.export import export_tflite
 from ser.os_errors import about, temporary_folder, told
+from ser.storage.files import make_folder, write_json
 
 FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 MakeDisk = Callable[[str], Path]

@@ -31,7 +31,7 @@ def test_a_new_file_is_all_that_a_new_entry_takes(tmp_path: Path, monkeypatch: p
 
 
 def test_two_entries_of_one_name_are_a_defect() -> None:
-    registry: Registry[type[Any]] = Registry("thing", "ser.features")
+    registry: Registry[type[Any]] = Registry("thing", "ser.features.extractors")
     registry.register("X")(int)
     with pytest.raises(ValueError, match="two classes register as thing 'X'"):
         registry.register("X")(str)

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from ser import remote_version, sources
 from ser.config import parse
 from ser.dataset import Dataset
 from ser.errors import DownloadError
 from ser.request import DownloadConfig
 from ser.steps.download import download
+from ser.storage import remote_version, sources
 from ser.synthesis import synthesise_corpus
 from tests.object_store import s3_bucket, s3_endpoint
 
@@ -208,7 +208,7 @@ def test_offline_one_goes_on_says_so_once_and_tells_no_secret(
     assert clips(tmp_path, address) == 14
     caplog.set_level(logging.WARNING)
     with monkeypatch.context() as patch:
-        patch.setattr("ser.access.create_connection", refuse)
+        patch.setattr("ser.storage.access.create_connection", refuse)
         assert clips(tmp_path, address) == 14
     (message,) = caplog.messages
     assert "no usable answer after several tries" in message

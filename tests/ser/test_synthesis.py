@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pytest
 import soundfile
 
-from ser.corpora.emodb import EMOTIONS, GENDERS, EmoDB
+from ser.corpora.schemes.emodb import EMOTIONS, GENDERS, EmoDB
 from ser.progress import Progress
 from ser.synthesis import MIN_CLIPS, synthesise_corpus
 from ser.synthesis.corpus import plan, synthesise_clip

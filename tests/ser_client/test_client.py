@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from ser.bundle import Bundle
+from ser.bundles.bundle import Bundle
 from ser.cli.main import app
 from ser.errors import Code, ConfigError, NotFoundError, SerError
 from ser.features import About

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from benchmarks.fuzz.mutation import mutate, number
 from benchmarks.fuzz.parser import Parser, Surroundings, expect
-from ser import archive as archives
-from ser.archive import Limits
 from ser.progress import silent
+from ser.storage import archive as archives
+from ser.storage.archive import Limits
 
 _NAMES = (
     "wav/03a01Fa.wav", "wav/03a01Nc.wav", "wav/", "a", "a/", "a/b", "A", "./a", "a//b", "a/./b", "../x", "/x", "C:/x",
@@ -35,7 +35,7 @@ _LIMITS = Limits(max_download_bytes=1 << 20, max_unpacked_bytes=4 << 20, max_fil
 
 
 def archive(around: Surroundings) -> Parser:
-    """`ser.archive`: nothing is written outside the folder, no links, every byte that was declared."""
+    """`ser.storage.archive`: nothing is written outside the folder, no links, every byte that was declared."""
     path, folder = around.scratch / "corpus.zip", around.scratch / "unpacked"
 
     def make(rng: random.Random) -> bytes:

@@ -11,7 +11,7 @@ import soundfile
 
 from benchmarks.fuzz.mutation import mutate
 from benchmarks.fuzz.parser import Parser, Surroundings, expect
-from ser.audio import SAMPLE_RATE_HZ, decode
+from ser.audio.recordings import SAMPLE_RATE_HZ, decode
 
 _KINDS = (
     *(("WAV", subtype) for subtype in ("PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW")),
@@ -26,7 +26,7 @@ _MOST_SECONDS = 20.0
 
 
 def audio(_: Surroundings) -> Parser:
-    """`ser.audio.decode`: what comes back is mono, finite, not silent, and no longer than allowed."""
+    """`ser.audio.recordings.decode`: what comes back is mono, finite, not silent, and no longer than allowed."""
     seeds = _recordings()
 
     def take(data: bytes) -> None:

@@ -21,13 +21,13 @@ from benchmarks.fuzz.mutation import mutate
 from benchmarks.fuzz.parser import Parser, Surroundings, expect
 from benchmarks.fuzz.trees import mutate_tree
 from benchmarks.models import copy_as
-from ser.arrays import unpack_arrays
-from ser.bundle import Bundle
+from ser.bundles.bundle import Bundle
+from ser.bundles.manifest import FRONTEND, MANIFEST, SPEAKERS, TFLITE, VALIDATION
 from ser.features import About
-from ser.files import sha256
-from ser.manifest import FRONTEND, MANIFEST, SPEAKERS, TFLITE, VALIDATION
 from ser.predictor import Prediction, Predictor
-from ser.strict_json import fingerprint
+from ser.storage.arrays import unpack_arrays
+from ser.storage.files import sha256
+from ser.storage.strict_json import fingerprint
 
 _MODEL = "Model-0123456789ab"
 _SPEAKER = "anna"
@@ -35,7 +35,7 @@ Array = npt.NDArray[Any]
 
 
 def npz(around: Surroundings) -> Parser:
-    """`ser.arrays.unpack_arrays`: any bytes."""
+    """`ser.storage.arrays.unpack_arrays`: any bytes."""
     seeds = [path.read_bytes() for path in (*around.plain.glob("*.npz"), *around.adaptive.glob("*.npz"))]
     small = [min(seeds, key=len), _packed({"a": np.arange(3), "b": np.array(["x", "yz"])})]
 

@@ -9,9 +9,9 @@ import shutil
 from benchmarks.fuzz.mutation import mutate
 from benchmarks.fuzz.parser import Parser, Surroundings, expect
 from benchmarks.fuzz.trees import mutate_tree
-from ser.access import Access
-from ser.corpora.base import recognise
-from ser.corpus_set import read_members
+from ser.corpora.corpora_file import read_members
+from ser.corpora.schemes.base import recognise
+from ser.storage.access import Access
 
 _CORPORA = {
     "corpora": [
@@ -41,7 +41,7 @@ _RECORDINGS = ("a.wav", "d/b.wav")
 
 
 def corpora_file(_: Surroundings) -> Parser:
-    """`ser.corpus_set.read_members`, from a file and from the network."""
+    """`ser.corpora.corpora_file.read_members`, from a file and from the network."""
 
     def make(rng: random.Random) -> bytes:
         if rng.random() < 0.5:
@@ -59,7 +59,7 @@ def corpora_file(_: Surroundings) -> Parser:
 
 
 def labels(around: Surroundings) -> Parser:
-    """`ser.corpora.base.recognise` over a folder with tables; the input is one of them, its name in front."""
+    """`ser.corpora.schemes.base.recognise` over a folder with tables; the input is one of them, its name in front."""
     folder = around.scratch / "corpus"
 
     def make(rng: random.Random) -> bytes:

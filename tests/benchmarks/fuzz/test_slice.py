@@ -19,7 +19,7 @@ from benchmarks.fuzz.mutation import mutate
 from benchmarks.fuzz.parser import Parser, expect
 from benchmarks.fuzz.parsers import ALL
 from benchmarks.fuzz.running import State, run
-from ser.bundle import Bundle
+from ser.bundles.bundle import Bundle
 from ser.errors import AudioError
 
 INPUTS = 150

@@ -14,7 +14,7 @@ import pytest
 import schemathesis
 
 from inference_server.gateway.openapi import openapi
-from ser.bundle import Bundle
+from ser.bundles.bundle import Bundle
 from ser_api.v1 import ser_pb2
 from tests.inference_server.harness import Server, serve
 

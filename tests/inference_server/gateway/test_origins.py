@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from inference_server.gateway.origins import Origins, served_names
-from ser.bundle import Bundle
+from ser.bundles.bundle import Bundle
 from ser.errors import ConfigError, ForbiddenError
 from tests.inference_server.harness import Server, serve
 from tests.inference_server.test_security import refused

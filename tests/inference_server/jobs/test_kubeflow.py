@@ -16,9 +16,9 @@ from inference_server.jobs.store import Job, JobStore, State
 from inference_server.settings import Settings
 from pipelines.cluster import ClusterSettings
 from pipelines.compiling import compile_pipelines
-from ser.bundle import Bundle
+from ser.bundles.bundle import Bundle
+from ser.bundles.model_store import write_receipt
 from ser.config import parse
-from ser.model_store import write_receipt
 from ser.request import TrainRequest
 from tests.deadlines import tries
 from tests.scripted_kubeflow import TOKEN, Kubeflow, scripted_kubeflow

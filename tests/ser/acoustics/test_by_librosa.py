@@ -11,7 +11,7 @@ import pytest
 import scipy.stats
 
 from ser.acoustics import CHANNELS, HOP_SAMPLES, describe
-from ser.audio import SAMPLE_RATE_HZ
+from ser.audio.recordings import SAMPLE_RATE_HZ
 
 N_FRAMES, FRAME_SAMPLES = 60, 400
 MEL, MFCC = slice(0, 64), slice(64, 84)

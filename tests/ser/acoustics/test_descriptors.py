@@ -6,9 +6,9 @@ import pytest
 
 from ser.acoustics import CHANNELS, delta, describe, describe_all
 from ser.acoustics.views import N_BANDS, N_CEPSTRAL, NUM_DERIVED, VIEWS, cosines, derive
-from ser.audio import SAMPLE_RATE_HZ
-from ser.features.functionals import PERCENTILES, Functionals, FunctionalsConfig, _percentiles, functionals
-from ser.features.speech_frames import COLUMNS, SpeechFrames, SpeechFramesConfig
+from ser.audio.recordings import SAMPLE_RATE_HZ
+from ser.features.extractors.functionals import PERCENTILES, Functionals, FunctionalsConfig, _percentiles, functionals
+from ser.features.extractors.speech_frames import COLUMNS, SpeechFrames, SpeechFramesConfig
 
 RNG = np.random.default_rng(5)
 TONE = np.sin(2 * np.pi * 1_000 * np.arange(SAMPLE_RATE_HZ) / SAMPLE_RATE_HZ).astype(np.float32)

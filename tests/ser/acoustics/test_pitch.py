@@ -9,9 +9,8 @@ import librosa
 import numpy as np
 import pytest
 
-from ser import audio
 from ser.acoustics import HOP_SAMPLES, track_pitch
-from ser.audio import SAMPLE_RATE_HZ
+from ser.audio.recordings import SAMPLE_RATE_HZ, decode
 
 TIME = np.arange(SAMPLE_RATE_HZ) / SAMPLE_RATE_HZ
 N_FRAMES = SAMPLE_RATE_HZ // HOP_SAMPLES
@@ -50,7 +49,7 @@ def test_it_agrees_with_pyin_on_real_speech(emodb_zip: Path) -> None:
     with ZipFile(emodb_zip) as archive:
         names = sorted(name for name in archive.namelist() if name.endswith(".wav"))[::90]
         for name in names:
-            samples = audio.decode(archive.read(name), name=name).samples
+            samples = decode(archive.read(name), name=name).samples
             n_frames = len(samples) // HOP_SAMPLES
             ours = track_pitch(samples, HOP_SAMPLES, n_frames)
             # pYIN's frames lie around their starts, ours around the middle of the hop.

@@ -13,7 +13,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from ser.bundle import Bundle
+from ser.bundles.bundle import Bundle
 from ser.cli.main import app
 from ser.errors import Code, SerError
 from tests.inference_server.harness import Server, serve

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ser.bundle import Bundle
+from ser.bundles.bundle import Bundle
 from tests.signals import tone, wav
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ser.bundle import Bundle
+from ser.bundles.bundle import Bundle
 from ser.predictor import Predictor
 from tests.inference_server.harness import serve
 from tests.ser.cli.test_cli import ser

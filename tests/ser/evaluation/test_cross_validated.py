@@ -9,7 +9,7 @@ import scipy.stats
 from ser.evaluation import ScoredSamples, evaluate
 from ser.evaluation.cross_validated import CrossValidated, Spread, evaluate_folds
 from ser.evaluation.intervals import uar_over_groups, uar_over_recordings
-from ser.split import UNHEARD_SPEAKERS, Protocol
+from ser.evaluation.split import UNHEARD_SPEAKERS, Protocol
 from tests.ser.evaluation.cases import random_samples
 
 

@@ -14,13 +14,13 @@ from ser.acoustics import HOP_SAMPLES
 from ser.experts import ensemble
 from ser.experts.ensemble import HALF_ADAPTED_CLIPS, Recipe, fit_ensemble
 from ser.experts.ridge import CLIP
-from ser.feature_set import FeatureSet, Sample
-from ser.features.functionals import Functionals, FunctionalsConfig
-from ser.features.speech_frames import COLUMNS, SpeechFrames, SpeechFramesConfig
-from ser.frontend import FrontEnd
+from ser.features.extractors.functionals import Functionals, FunctionalsConfig
+from ser.features.extractors.speech_frames import COLUMNS, SpeechFrames, SpeechFramesConfig
+from ser.features.feature_set import FeatureSet, Sample
+from ser.features.frontend import FrontEnd
+from ser.features.training_set import TrainingSet
 from ser.progress import silent
-from ser.speakers import SpeakerAdaptation, SpeakerStatistics, statistics_of
-from ser.training_set import TrainingSet
+from ser.speakers.statistics import SpeakerAdaptation, SpeakerStatistics, statistics_of
 
 WIDTH = 12
 EMOTIONS = ("anger", "fear", "joy")

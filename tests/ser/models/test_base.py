@@ -8,16 +8,16 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from ser.bundles.litert import LiteRTModel
 from ser.config import parse
-from ser.feature_set import FeatureSet, Sample
-from ser.frontend import Standardiser
-from ser.litert import LiteRTModel
+from ser.features.feature_set import FeatureSet, Sample
+from ser.features.frontend import Standardiser
 from ser.models import MODEL_TYPES
 from ser.models.base import Fitted
 from ser.models.export import export_tflite
 from ser.models.training_loop import fit
 from ser.progress import silent
-from ser.speakers import SpeakerAdaptation, SpeakerStatistics
+from ser.speakers.statistics import SpeakerAdaptation, SpeakerStatistics
 
 RNG = np.random.default_rng(9)
 

@@ -11,26 +11,26 @@ import keras
 import numpy as np
 import pytest
 
-from ser.bundle import Bundle
+from ser.bundles.bundle import Bundle
+from ser.bundles.manifest import KERAS, SPEAKERS, TFLITE
 from ser.config import parse
 from ser.dataset import Dataset
 from ser.errors import ConfigError
-from ser.feature_set import FeatureSet
+from ser.evaluation.split import Fold, Protocol, folds
 from ser.features import About
-from ser.frontend import FrontEnd
-from ser.manifest import KERAS, SPEAKERS, TFLITE
+from ser.features.feature_set import FeatureSet
+from ser.features.frontend import FrontEnd
+from ser.features.training_set import TrainingSet
 from ser.models import MODEL_TYPES
 from ser.predictor import Predictor
 from ser.progress import silent
 from ser.request import CrossValidationConfig, TrainRequest
-from ser.speakers import known_speakers, with_profiles
-from ser.split import Fold, Protocol, folds
+from ser.speakers.statistics import known_speakers, with_profiles
 from ser.steps.cross_validation import SCORES, load_scores, train_fold
 from ser.steps.enrolling import enrolled
 from ser.steps.feature_extraction import extract_features, load_features, load_frontend
 from ser.steps.fitting import fit_on
 from ser.trainer import Trainer
-from ser.training_set import TrainingSet
 
 SMALL = {"components": 4, "dimensions": 8}
 CONFIG = parse(CrossValidationConfig, {"model_type": "EnsembleClassifier", "model_config": SMALL})
@@ -118,7 +118,7 @@ def test_a_poisoned_test_fold_changes_nothing(
         for sample in corpus.samples
     )
     if on_disk:
-        monkeypatch.setattr("ser.training_set.COPIED_BYTES", 0)
+        monkeypatch.setattr("ser.features.training_set.COPIED_BYTES", 0)
         monkeypatch.setattr("ser.experts.ensemble._MEMORY_BYTES", 0)
     dirty = fit_on(TrainingSet.of(FeatureSet(rows, samples, virtual), fold.training, frontend), CONFIG, silent)
     for one, other in zip(clean.model.get_weights(), dirty.model.get_weights(), strict=True):

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ser.bundles.litert import LiteRTModel
 from ser.config import parse
 from ser.errors import ConfigError, DamagedError, TrainingError
-from ser.litert import LiteRTModel
 from ser.models import MODEL_TYPES
 from ser.models.epoch_weights import EpochWeights
 from ser.models.export import check_agreement, export_tflite

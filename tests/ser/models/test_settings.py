@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 
 from ser.config import parse
-from ser.feature_set import FeatureSet, Sample
-from ser.features.functionals import Functionals, FunctionalsConfig
-from ser.features.speech_frames import SpeechFrames, SpeechFramesConfig
-from ser.frontend import FrontEnd
+from ser.features.extractors.functionals import Functionals, FunctionalsConfig
+from ser.features.extractors.speech_frames import SpeechFrames, SpeechFramesConfig
+from ser.features.feature_set import FeatureSet, Sample
+from ser.features.frontend import FrontEnd
+from ser.features.training_set import TrainingSet
 from ser.models import MODEL_TYPES
 from ser.models.base import Fitted, NetworkType
 from ser.models.temporal_network_classifier import _build, _scaling_of_channels
 from ser.progress import silent
-from ser.training_set import TrainingSet
 
 COUNT = 64
 SMALL: Mapping[str, Mapping[str, object]] = {

@@ -8,7 +8,7 @@ import pytest
 from ser.acoustics.views import N_BANDS
 from ser.config import parse
 from ser.dataset import Dataset
-from ser.features.speech_frames import COLUMNS
+from ser.features.extractors.speech_frames import COLUMNS
 from ser.request import TrainRequest
 from ser.steps.feature_extraction import extract_features, load_features
 from ser.trainer import Trainer

@@ -11,9 +11,9 @@ import pytest
 from ser.config import parse
 from ser.errors import ConfigError, DamagedError, TrainingError
 from ser.evaluation import ScoredSamples
+from ser.evaluation.split import Protocol, folds, validation_names
 from ser.progress import Progress
 from ser.request import CrossValidationConfig
-from ser.split import Protocol, folds, validation_names
 from ser.steps.cross_validation import PREDICTIONS, SCORES, plan_folds, summarise, train_fold
 from ser.steps.feature_extraction import load_features
 from ser.steps.protocol import FOLDS, REPORT, cross_validate

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ser.feature_set import FeatureSet, Sample
 from ser.features import EXTRACTORS
-from ser.frontend import FrontEnd
-from ser.speakers import SpeakerAdaptation
+from ser.features.feature_set import FeatureSet, Sample
+from ser.features.frontend import FrontEnd
+from ser.speakers.statistics import SpeakerAdaptation
 from ser.steps.enrolling import enrolled
 
 METHOD = EXTRACTORS.get("Functionals")

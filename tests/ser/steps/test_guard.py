@@ -15,22 +15,22 @@ import pytest
 
 import ser
 from components.training.component import training
-from ser.bundle import Bundle
+from ser.bundles.bundle import Bundle
 from ser.config import parse
-from ser.feature_set import FeatureSet
-from ser.frontend import FrontEnd
+from ser.evaluation.split import Fold, Protocol, folds
+from ser.features.feature_set import FeatureSet
+from ser.features.frontend import FrontEnd
+from ser.features.training_set import COPIED_BYTES, TrainingRows, TrainingSet
 from ser.models import MODEL_TYPES
 from ser.models.epoch_weights import EpochWeights
 from ser.models.keras_classifier import KerasClassifier
 from ser.progress import silent
 from ser.request import CrossValidationConfig, TrainRequest
-from ser.split import Fold, Protocol, folds
 from ser.steps import cross_validation, fitting
 from ser.steps.cross_validation import SCORES, plan_folds, train_fold
 from ser.steps.feature_extraction import load_features, load_frontend
 from ser.steps.fitting import fit_on
 from ser.trainer import run
-from ser.training_set import COPIED_BYTES, TrainingRows, TrainingSet
 
 CONFIG = parse(
     CrossValidationConfig, {"model_type": "KerasClassifier", "model_config": {"epochs": 2}, "protocol": "loso"}
@@ -68,7 +68,7 @@ def test_a_poisoned_test_fold_changes_nothing(
     corpus: FeatureSet, frontend: FrontEnd, fold: Fold, copied_bytes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clean = fit_on(TrainingSet.of(corpus, fold.training, frontend), CONFIG, silent)
-    monkeypatch.setattr("ser.training_set.COPIED_BYTES", copied_bytes)
+    monkeypatch.setattr("ser.features.training_set.COPIED_BYTES", copied_bytes)
     dirty = fit_on(TrainingSet.of(poisoned(corpus, fold), fold.training, frontend), CONFIG, silent)
     assert clean.history == dirty.history
     np.testing.assert_array_equal(clean.standardiser.mean, dirty.standardiser.mean)
@@ -80,7 +80,7 @@ def test_a_poisoned_test_fold_changes_nothing(
 def test_there_is_no_number_for_a_row_of_the_test_fold(
     corpus: FeatureSet, frontend: FrontEnd, fold: Fold, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ser.training_set.COPIED_BYTES", 0)
+    monkeypatch.setattr("ser.features.training_set.COPIED_BYTES", 0)
     part = TrainingSet.of(poisoned(corpus, fold), fold.training, frontend)
     count = len(part.rows)
     assert np.isfinite(part.rows[np.arange(-count, count)]).all()
@@ -273,7 +273,7 @@ def test_nothing_held_out_is_within_reach_of_a_training_s_fit(
 ) -> None:
     (holdout,) = folds(corpus.samples, Protocol.HOLDOUT, random_state=42)
     looks_for(cheat, corpus, holdout, monkeypatch)
-    monkeypatch.setattr("ser.training_set.COPIED_BYTES", copied_bytes)  # of 0, rows stay in their file
+    monkeypatch.setattr("ser.features.training_set.COPIED_BYTES", copied_bytes)  # of 0, rows stay in their file
     bundle = Bundle(by_the_command(corpus_zip, tmp_path) if way == "command" else by_the_pipeline(features, tmp_path))
     assert {"fit_on", "_write", "train", "make_folder", "watch"} <= set(cheat.looked_at)
     assert ("run" in cheat.looked_at) == (way == "command")

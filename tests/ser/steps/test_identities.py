@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 
 from ser.config import parse
-from ser.corpus_folder import load_manifest
+from ser.corpora.folder import load_manifest
 from ser.dataset import Dataset
-from ser.files import make_folder
 from ser.request import CrossValidationConfig, CrossValidationRequest, FeatureConfig, TrainingConfig
 from ser.steps import feature_extraction, training
 from ser.steps.cross_validation import is_trained, protocol_identity
 from ser.steps.feature_extraction import feature_identity
 from ser.steps.protocol import evaluation_id
 from ser.steps.training import model_id, model_identity
-from ser.strict_json import fingerprint
+from ser.storage.files import make_folder
+from ser.storage.strict_json import fingerprint
 from tests.forgery import forge_stamp
 
 BASE: dict[str, Any] = {"model_type": "EnsembleClassifier", "protocol": "kfold"}

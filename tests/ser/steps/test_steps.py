@@ -7,18 +7,18 @@ import keras
 import numpy as np
 import pytest
 
-from ser.bundle import Bundle
+from ser.bundles.bundle import Bundle
 from ser.config import parse
-from ser.corpus_folder import load_manifest
+from ser.corpora.folder import load_manifest
 from ser.dataset import Dataset
 from ser.errors import ConfigError, CorpusError, DamagedError, TrainingError
 from ser.models.export import export_tflite
 from ser.request import DownloadConfig, FeatureConfig, PublishConfig, TrainingConfig
-from ser.stamps import STAMP
 from ser.steps.download import download
 from ser.steps.evaluation import evaluate, publish
 from ser.steps.feature_extraction import extract_features, extract_part, join_parts, load_features
 from ser.steps.training import model_id, train
+from ser.storage.stamps import STAMP
 from tests.signals import CLIPS
 
 TWO_EPOCHS = parse(TrainingConfig, {"model_type": "KerasClassifier", "model_config": {"epochs": 2}})
