@@ -108,6 +108,55 @@ def test_what_the_dead_left_is_swept_and_what_somebody_works_at_is_not(tmp_path:
     assert names(tmp_path) == {"live", "another", "aside"}
 
 
+REPLACING = """
+import os, sys
+from pathlib import Path
+from ser.storage.files import exclusive, recover, replace_folder
+
+def made(folder, what):
+    for name in ("a", "b"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "file").write_text(what)
+    return folder
+
+def said(folder):
+    return {(folder / name / "file").read_text() for name in ("a", "b")}
+
+def replace(target, whole, calls):
+    def count(frame, event, argument):
+        nonlocal calls
+        calls -= event in ("call", "c_call")
+        if calls < 0:
+            os._exit(9)
+    with exclusive(target):
+        sys.setprofile(count)
+        replace_folder(target, whole)
+        os._exit(0)
+
+seen, calls, status = [], 0, None
+while status != 0:
+    folder = Path(sys.argv[1]) / str(calls)
+    target, whole = made(folder / "target", "old"), made(folder / ".whole", "new")
+    pid = os.fork()
+    if not pid:
+        replace(target, whole, calls)
+    status = os.waitpid(pid, 0)[1]
+    with exclusive(target):
+        recover(target)
+    seen += said(target) if len(said(target)) == 1 else {"mixed"}
+    calls += 1
+print(" ".join(dict.fromkeys(seen)), calls)
+"""
+
+
+def test_wherever_a_replacement_is_killed_the_old_folder_or_the_new_one_is_there(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", REPLACING, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    *seen, calls = done.stdout.split()
+    assert seen == ["old", "new"]
+    assert int(calls) > 10
+
+
 def test_sweeping_leaves_what_is_not_of_our_making(tmp_path: Path) -> None:
     sweep(tmp_path / "nothing")
     for name in (".git", ".x.partial", "x.partial-1", ".y.replaced-by"):
