@@ -175,7 +175,7 @@ HOSTILE: Mapping[str, Hostile] = {
     "5,000 characters": Hostile(
         lambda: named("/".join(["a" * 99] * 50)),
         r"\(cut: 4999 characters\) has a path of more than 1000 bytes",
-        lambda: named("/".join(["a" * 99] * 10)),
+        lambda: named("/".join([*["a" * 99] * 9, "a" * 100])),
     ),
     "2,000 folders deep": Hostile(lambda: named("a/" * 2_000 + "a.wav"), "has a path of more than 1000 bytes"),
     "65 folders deep": Hostile(

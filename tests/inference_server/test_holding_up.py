@@ -85,12 +85,13 @@ def test_short_calls_are_answered_while_long_ones_are_computed(model_id: str, tm
 
 @pytest.mark.usefixtures("models")
 def test_the_sound_of_a_call_is_bounded_whatever_is_in_each_clip(model_id: str, tmp_path: Path) -> None:
-    with serve(tmp_path, max_call_audio_seconds=10) as server, server.client() as client:
+    with serve(tmp_path, max_call_audio_seconds=10, max_audio_seconds=10) as server, server.client() as client:
         assert predict(client, model_id, *[wav(tone(5.0))] * 2).status_code == 200
         for clip in (wav(tone(5.1)), wav(tone(5.1), kind="FLAC")):
             answer = predict(client, model_id, *[clip] * 2)
             assert answer.status_code == 413
             assert "10 s of sound in one call (SER_MAX_CALL_AUDIO_SECONDS), got 10.2 s" in answer.json()["message"]
+        assert heard(client) == 10.0  # none was predicted of those that are too long together
 
 
 @pytest.mark.usefixtures("models")

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pydantic
 import pytest
 
 from inference_server.settings import Settings
@@ -77,6 +78,51 @@ def test_every_setting_is_seen_to_do_something() -> None:
         assert name in known, f"there is no {place}"
         asked = [argument for argument in re.findall(r"\w+", known[name]) if argument in known]
         assert any(re.search(rf"\b{field}\b", known[one]) for one in asked), f"{place} does not set {field}"
+
+
+AT_LEAST_ONE: tuple[list[float], list[float]] = ([1], [0])
+MORE_THAN_NOTHING: tuple[list[float], list[float]] = ([1e-9], [0, -1])
+BOUNDS: dict[str, tuple[list[float], list[float]]] = {
+    **{f"{name}_port": ([0, 65_535], [-1, 65_536]) for name in ("http", "grpc")},
+    "workers": ([1, 256], [0, 257]),
+    "worker_silence_seconds": ([1], [0.99]),
+    **dict.fromkeys(("max_message_bytes", "max_bytes_in_flight"), ([1_024.0], [1_023.0])),
+    **dict.fromkeys(("max_queued_jobs", "training_slots"), ([0.0], [-1.0])),
+    "minimum_uar": ([0, 1], [-0.01, 1.01]),
+    **dict.fromkeys(
+        ("max_clips", "max_calls", "max_streams", "max_calls_per_caller", "max_streams_per_caller", "max_connections",
+         "max_connections_per_caller", "max_download_bytes", "max_unpacked_bytes", "max_corpus_files",
+         "max_loaded_models"),
+        AT_LEAST_ONE,
+    ),
+    **dict.fromkeys(
+        ("refresh_seconds", "max_audio_seconds", "max_call_audio_seconds", "max_body_seconds", "max_call_seconds",
+         "max_training_seconds", "job_retention_days", "kubeflow_poll_seconds", "grace_seconds"),
+        MORE_THAN_NOTHING,
+    ),
+}  # fmt: skip
+"""Of each setting that is a number: the least and the greatest that are taken, and their neighbours, which are not."""
+
+
+def test_every_number_has_bounds() -> None:
+    described = Settings.model_json_schema()["properties"]
+    numbers = {
+        name
+        for name, field in described.items()
+        if {one.get("type") for one in (field, *field.get("anyOf", []))} & {"integer", "number"}
+    }
+    assert numbers == BOUNDS.keys()
+
+
+@pytest.mark.parametrize("field", BOUNDS)
+def test_a_number_is_taken_within_its_bounds_and_refused_beyond_them(field: str) -> None:
+    taken, refused = BOUNDS[field]
+    for value in taken:
+        assert getattr(Settings.model_validate({field: value}), field) == value
+    for value in refused:
+        with pytest.raises(pydantic.ValidationError) as caught:
+            Settings.model_validate({field: value})
+        assert [error["loc"] for error in caught.value.errors()] == [(field,)]
 
 
 def test_only_the_schemes_that_are_set_are_fetched_from(tmp_path: Path) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import shutil
 import signal
+import socket
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +17,8 @@ import grpc
 import httpx
 import pytest
 
+from inference_server.settings import Settings
+from inference_server.workers import Workers
 from ser.bundles.bundle import Bundle
 from ser_api.v1 import ser_pb2
 from tests.inference_server.callers import calling
@@ -116,6 +121,27 @@ def test_a_server_that_was_stopped_as_a_whole_keeps_its_workers(home: Path) -> N
             assert client.get("/healthz").status_code == 200
             time.sleep(0.05)
         assert set(workers(server)) == set(before)
+
+
+def test_a_process_that_the_system_refuses_leaves_no_file_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    refused = 0
+
+    def refuse(*_: object, **__: object) -> None:
+        nonlocal refused
+        refused += 1
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")  # as fork says it
+
+    def opened() -> int:
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    with socket.socket() as http:
+        workers = Workers(Settings(workers=2), http)
+        before = opened()
+        workers.tick(0)
+        assert opened() == before
+        workers.wait(0)
+    assert (refused, workers.deaths, workers.ready) == (2, 2, False)
 
 
 def test_workers_and_jobs_wait_while_the_system_refuses_processes(home: Path) -> None:

@@ -58,6 +58,7 @@ def test_null_is_a_field_that_is_left_out() -> None:
         ({"dataset_feature_extract_methods": []}, "dataset_feature_extract_methods", "object"),
         ({"dataset_feature_extract_methods": {"MFCC": []}}, "dataset_feature_extract_methods.MFCC", "object"),
         ({"colour": 1}, "colour", "unknown field; allowed: data_path"),
+        ({"c" * 300: 1}, "c" * 200, "unknown field; allowed: data_path"),
     ],
 )
 def test_a_wrong_field_is_named(fields: dict[str, Any], field: str, says: str) -> None:

@@ -27,6 +27,14 @@ def test_the_figures_are_those_computed_on_paper() -> None:
     assert all(one.accuracy is None and one.confidence is None for one in figures.bins if not one.samples)
 
 
+def test_the_first_bin_is_for_those_who_have_hardly_an_opinion() -> None:
+    names = tuple(f"{number:02d}" for number in range(20))
+    unsure = np.full((20, 20), 1 / 20, dtype=np.float32)  # below 1/15
+    figures = calibration(ScoredSamples(names, names, names, names, names, unsure))
+    assert [one.samples for one in figures.bins] == [20, *[0] * 14]
+    assert (figures.bins[0].low, figures.bins[0].high) == (0.0, pytest.approx(1 / 15))
+
+
 def test_what_is_answered_above_a_threshold() -> None:
     rows = {row.threshold: row for row in calibration(by_hand()).coverage}
     assert (rows[0.5].answered, rows[0.5].samples, rows[0.5].accuracy) == (1.0, 6, pytest.approx(4 / 6))

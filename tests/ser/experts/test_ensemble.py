@@ -12,7 +12,7 @@ from sklearn.linear_model import Ridge as RidgeOracle
 
 from ser.acoustics import HOP_SAMPLES
 from ser.experts import ensemble
-from ser.experts.ensemble import HALF_ADAPTED_CLIPS, Recipe, fit_ensemble
+from ser.experts.ensemble import Recipe, fit_ensemble
 from ser.experts.ridge import CLIP
 from ser.features.extractors.functionals import Functionals, FunctionalsConfig
 from ser.features.extractors.speech_frames import COLUMNS, SpeechFrames, SpeechFramesConfig
@@ -119,7 +119,7 @@ def test_the_more_clips_are_known_the_more_the_adapted_experts_say() -> None:
         logs = np.log(fitted.model(np.concatenate([row, profile[None]], axis=1)).numpy()[0].astype(np.float64))
         return logs[:2] - logs[2]
 
-    none, half, nearly_all = log_odds(0), log_odds(HALF_ADAPTED_CLIPS), log_odds(1e6)
+    none, half, nearly_all = log_odds(0), log_odds(1), log_odds(1e6)
     # All but alone, the adapted ones say what a classifier says of rows that are scaled by each speaker's profile.
     profiles, _ = profiles_of(learnt, 1)
     rows = scaled((learnt.rows[np.arange(180)] - profiles[:, :WIDTH]) * profiles[:, WIDTH : 2 * WIDTH])
@@ -128,7 +128,7 @@ def test_the_more_clips_are_known_the_more_the_adapted_experts_say() -> None:
     assert ratio[0] == pytest.approx(ratio[1], rel=0.02)
     assert not np.allclose(none, nearly_all, atol=0.1)
     np.testing.assert_allclose(half, (none + nearly_all) / 2, atol=1e-2)
-    np.testing.assert_allclose(log_odds(3 * HALF_ADAPTED_CLIPS), 0.25 * none + 0.75 * nearly_all, atol=1e-2)
+    np.testing.assert_allclose(log_odds(3), 0.25 * none + 0.75 * nearly_all, atol=1e-2)
 
 
 def sums(rows: np.ndarray, clips: int) -> SpeakerStatistics:
