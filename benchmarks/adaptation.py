@@ -33,7 +33,7 @@ from ser.evaluation.split import Fold, Protocol, folds
 from ser.features.feature_set import FeatureSet
 from ser.features.frontend import FrontEnd
 from ser.features.training_set import TrainingSet
-from ser.models import Fitted
+from ser.networks.fitted import Fitted
 from ser.progress import silent
 from ser.request import TrainRequest
 from ser.speakers.statistics import with_profiles
@@ -100,7 +100,7 @@ def _judge(features: FeatureSet, frontend: FrontEnd, fold: Fold, request: TrainR
 
 
 def _served(fitted: Fitted) -> LiteRTModel:
-    from ser.models.export import export_tflite
+    from ser.networks.export import export_tflite
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.tflite"

@@ -32,8 +32,8 @@ from ser.dataset import Dataset
 from ser.evaluation.split import validation_names
 from ser.features.frontend import Standardiser
 from ser.models import MODEL_TYPES, NetworkType
-from ser.models.epoch_weights import EpochWeights
-from ser.models.training_loop import fit
+from ser.networks.epoch_weights import EpochWeights
+from ser.networks.training_loop import fit
 from ser.progress import silent
 from ser.steps.feature_extraction import load_features
 

@@ -36,9 +36,6 @@ _STEPS = frozenset(
         "ser.corpora.schemes.base",
         "ser.features.extractors.base",
         "ser.models.base",
-        "ser.models.export",
-        "ser.models.tensorflow_runtime",
-        "ser.models.training_loop",
     }
 )
 """What is in these rooms and belongs to the steps around them."""

@@ -12,7 +12,7 @@ import keras
 
 from ser.bundles.bundle import Bundle, file_digests
 from ser.bundles.manifest import KERAS, SPEAKERS, TFLITE
-from ser.models.export import export_tflite
+from ser.networks.export import export_tflite
 from ser.speakers.statistics import SpeakerAdaptation
 from ser.steps.feature_extraction import load_features
 

@@ -146,8 +146,8 @@ def _import_everything() -> None:
     import matplotlib.pyplot as plt  # noqa: F401
 
     import ser.evaluation.plots
-    import ser.models.export
-    import ser.models.training_loop
+    import ser.networks.export
+    import ser.networks.training_loop
     import ser.synthesis  # noqa: F401
 
 

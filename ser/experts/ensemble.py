@@ -23,8 +23,8 @@ from ser.experts.ridge import Ridge, fit_ridge
 from ser.experts.temperature import fit_temperature
 from ser.features.frontend import Standardiser
 from ser.features.training_set import TrainingSet
-from ser.models.base import Fitted
-from ser.models.tensorflow_runtime import import_tensorflow
+from ser.networks.fitted import Fitted
+from ser.networks.tensorflow_runtime import import_tensorflow
 from ser.os_errors import about, temporary_folder
 from ser.progress import Progress, Reporter
 from ser.speakers.statistics import SpeakerAdaptation, SpeakerStatistics

@@ -4,6 +4,8 @@ Each module with a class that registers is one model type; adding such a module 
 this package imports no TensorFlow: configs are validated where none is installed.
 """
 
-from ser.models.base import MODEL_TYPES, Fitted, ModelType, NetworkType, TrainingParameters
+from ser.models.base import MODEL_TYPES, ModelType, NetworkType
+from ser.networks.fitted import Fitted
+from ser.networks.training_loop import TrainingParameters
 
 __all__ = ["MODEL_TYPES", "Fitted", "ModelType", "NetworkType", "TrainingParameters"]

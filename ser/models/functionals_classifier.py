@@ -9,11 +9,12 @@ from pydantic import Field
 
 from ser.config import Config, Flag, Real
 from ser.features.training_set import TrainingSet
-from ser.models.base import MODEL_TYPES, Fitted, ModelType
+from ser.models.base import MODEL_TYPES, ModelType
+from ser.networks.fitted import Fitted
 from ser.progress import Reporter
 
 if TYPE_CHECKING:
-    from ser.models.training_loop import Watch
+    from ser.networks.training_loop import Watch
 
 
 class FunctionalsClassifierConfig(Config):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ser.models.base import MODEL_TYPES, NetworkType, TrainingParameters
+from ser.models.base import MODEL_TYPES, NetworkType
+from ser.networks.training_loop import TrainingParameters
 
 if TYPE_CHECKING:
     import keras

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from ser.config import Real, Whole
-from ser.models.base import MODEL_TYPES, NetworkType, TrainingParameters
+from ser.models.base import MODEL_TYPES, NetworkType
+from ser.networks.training_loop import TrainingParameters
 
 if TYPE_CHECKING:
     import keras

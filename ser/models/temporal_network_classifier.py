@@ -11,14 +11,16 @@ from pydantic import Field
 from ser.config import Real, Whole
 from ser.features.frontend import Block, Standardiser
 from ser.features.training_set import TrainingSet
-from ser.models.base import MODEL_TYPES, Fitted, ModelType, TrainingParameters
+from ser.models.base import MODEL_TYPES, ModelType
+from ser.networks.fitted import Fitted
+from ser.networks.training_loop import TrainingParameters
 from ser.progress import Reporter
 
 if TYPE_CHECKING:
     import keras
 
     from ser.experts.ridge import Scaling
-    from ser.models.training_loop import Watch
+    from ser.networks.training_loop import Watch
 
 FRAMES = "SpeechFrames"
 DILATIONS = (1, 2, 4, 8)
@@ -59,7 +61,7 @@ class TemporalNetworkClassifier(ModelType[TemporalNetworkClassifierConfig]):
     ) -> Fitted:
         """See `ModelType.fit`."""
         from ser.experts.description import Columns
-        from ser.models.training_loop import fit
+        from ser.networks.training_loop import fit
 
         block = Columns.of(training.frontend, (FRAMES,)).frames
         if block is None:

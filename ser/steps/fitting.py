@@ -9,12 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ser.features.training_set import TrainingSet
-from ser.models import MODEL_TYPES, Fitted
+from ser.models import MODEL_TYPES
+from ser.networks.fitted import Fitted
 from ser.progress import Reporter
 from ser.request import TrainingConfig
 
 if TYPE_CHECKING:
-    from ser.models.training_loop import Watch
+    from ser.networks.training_loop import Watch
 
 
 def fit_on(

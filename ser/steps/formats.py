@@ -12,7 +12,7 @@ FEATURES_FORMAT = 1
 `ser.audio.virtual_speakers`, `ser.steps.feature_extraction`)."""
 TRAINING_FORMAT = 1
 """Of a model and of what is judged of a fold: how recordings are split, standardised, learnt from and exported
-(`ser.evaluation.split`, `ser.features.training_set`, `ser.speakers.statistics`, `ser.models.training_loop`,
-`ser.models.export`, `ser.steps`)."""
+(`ser.evaluation.split`, `ser.features.training_set`, `ser.speakers.statistics`, `ser.networks.training_loop`,
+`ser.networks.export`, `ser.steps`)."""
 REPORT_FORMAT = 1
 """Of a report: figures, pictures and pages (`ser.evaluation`)."""

@@ -104,8 +104,8 @@ def score(features: FeatureSet, probabilities: np.ndarray[Any, Any], classes: tu
 
 def _write(features: Path, config: TrainingConfig, report: Reporter, folder: Path) -> None:
     # Imported here: whoever only reads bundles needs no TensorFlow.
-    from ser.models.epoch_weights import EpochWeights
-    from ser.models.export import check_agreement, export_tflite
+    from ser.networks.epoch_weights import EpochWeights
+    from ser.networks.export import check_agreement, export_tflite
 
     started = time.monotonic()
     epochs = EpochWeights()

@@ -16,7 +16,7 @@ import pytest
 
 from ser.bundles.bundle import Bundle
 from ser.errors import TrainingError
-from ser.models.export import export_tflite
+from ser.networks.export import export_tflite
 from ser.os_errors import about, temporary_folder, told
 from ser.storage.files import make_folder, write_json
 

@@ -13,9 +13,9 @@ from ser.config import parse
 from ser.features.feature_set import FeatureSet, Sample
 from ser.features.frontend import Standardiser
 from ser.models import MODEL_TYPES
-from ser.models.base import Fitted
-from ser.models.export import export_tflite
-from ser.models.training_loop import fit
+from ser.networks.export import export_tflite
+from ser.networks.fitted import Fitted
+from ser.networks.training_loop import fit
 from ser.progress import silent
 from ser.speakers.statistics import SpeakerAdaptation, SpeakerStatistics
 

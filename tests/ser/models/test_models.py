@@ -12,9 +12,9 @@ from ser.bundles.litert import LiteRTModel
 from ser.config import parse
 from ser.errors import ConfigError, DamagedError, TrainingError
 from ser.models import MODEL_TYPES
-from ser.models.epoch_weights import EpochWeights
-from ser.models.export import check_agreement, export_tflite
-from ser.models.training_loop import BLOCK_BYTES, fit
+from ser.networks.epoch_weights import EpochWeights
+from ser.networks.export import check_agreement, export_tflite
+from ser.networks.training_loop import BLOCK_BYTES, fit
 from ser.progress import Progress, silent
 
 RNG = np.random.default_rng(5)

@@ -16,8 +16,9 @@ from ser.features.feature_set import FeatureSet, Sample
 from ser.features.frontend import FrontEnd
 from ser.features.training_set import TrainingSet
 from ser.models import MODEL_TYPES
-from ser.models.base import Fitted, NetworkType
+from ser.models.base import NetworkType
 from ser.models.temporal_network_classifier import _build, _scaling_of_channels
+from ser.networks.fitted import Fitted
 from ser.progress import silent
 
 COUNT = 64

@@ -22,8 +22,8 @@ from ser.features.feature_set import FeatureSet
 from ser.features.frontend import FrontEnd
 from ser.features.training_set import COPIED_BYTES, TrainingRows, TrainingSet
 from ser.models import MODEL_TYPES
-from ser.models.epoch_weights import EpochWeights
 from ser.models.keras_classifier import KerasClassifier
+from ser.networks.epoch_weights import EpochWeights
 from ser.progress import silent
 from ser.request import CrossValidationConfig, TrainRequest
 from ser.steps import cross_validation, fitting

@@ -12,7 +12,7 @@ from ser.config import parse
 from ser.corpora.folder import load_manifest
 from ser.dataset import Dataset
 from ser.errors import ConfigError, CorpusError, DamagedError, TrainingError
-from ser.models.export import export_tflite
+from ser.networks.export import export_tflite
 from ser.request import DownloadConfig, FeatureConfig, PublishConfig, TrainingConfig
 from ser.steps.download import download
 from ser.steps.evaluation import evaluate, publish
@@ -154,7 +154,7 @@ def test_a_served_file_that_answers_otherwise_than_the_model_is_not_published(
         other = keras.models.clone_model(model)  # of the same form, with weights of its own
         export_tflite(other, path, int8=int8)
 
-    monkeypatch.setattr("ser.models.export.export_tflite", export_another)
+    monkeypatch.setattr("ser.networks.export.export_tflite", export_another)
     with pytest.raises(TrainingError, match="the exported model does not agree with the trained one"):
         train(features, tmp_path / "model", TWO_EPOCHS)
     assert [path for path in tmp_path.iterdir() if not path.name.endswith(".lock")] == []

@@ -22,7 +22,7 @@ with scratch_folder(Path(sys.argv[1])) as folder:
 
 TRAINING = """
 import os, signal, sys, tempfile
-from ser.models.tensorflow_runtime import import_tensorflow
+from ser.networks.tensorflow_runtime import import_tensorflow
 tf = import_tensorflow()
 
 @tf.function

@@ -13,14 +13,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import starmap
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
+from ser.config import Config, Real, Whole
 from ser.errors import TrainingError
-from ser.models.base import TrainingParameters
-from ser.models.tensorflow_runtime import import_tensorflow
+from ser.networks.tensorflow_runtime import import_tensorflow
 from ser.progress import Progress, Reporter
 
 if TYPE_CHECKING:
@@ -34,6 +35,17 @@ Rows = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
 BLOCK_BYTES = 64 << 20
 """Rows that are in memory at once, where there are more; for a moment twice, in NumPy's memory and in TensorFlow's."""
+
+
+class TrainingParameters(Config):
+    """What every network that is trained lets one set; Adam minimises the cross-entropy."""
+
+    lr: Annotated[Real, Field(gt=0, le=10)] = 0.001
+    """Learning rate."""
+    epochs: Annotated[Whole, Field(ge=1, le=100_000)] = 20
+    """Passes over the training pieces."""
+    batch_size: Annotated[Whole, Field(ge=1, le=1_000_000)] = 32
+    """Pieces a step."""
 
 
 class RowSource(Protocol):

@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from ser.bundles.litert import LiteRTModel
 from ser.errors import TrainingError
-from ser.models.tensorflow_runtime import import_tensorflow
 from ser.native_log import without_chatter
+from ser.networks.tensorflow_runtime import import_tensorflow
 from ser.os_errors import about, temporary_folder
 
 if TYPE_CHECKING:
