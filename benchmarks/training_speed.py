@@ -30,7 +30,7 @@ from rich.table import Table
 from ser.config import parse
 from ser.dataset import Dataset
 from ser.evaluation.split import validation_names
-from ser.features.frontend import Standardiser
+from ser.features.standardiser import Standardiser
 from ser.models import MODEL_TYPES, NetworkType
 from ser.networks.epoch_weights import EpochWeights
 from ser.networks.training_loop import fit

@@ -39,7 +39,8 @@ from ser.bundles.manifest import (
 from ser.errors import DamagedError
 from ser.features import About
 from ser.features.feature_set import FeatureSet
-from ser.features.frontend import FrontEnd, Standardiser, unpack_frontend
+from ser.features.frontend import FrontEnd, unpack_frontend
+from ser.features.standardiser import Standardiser
 from ser.speakers.statistics import SpeakerAdaptation, SpeakerStatistics, known_speakers, with_profiles
 from ser.storage.arrays import unpack_arrays
 from ser.storage.files import sha256

@@ -21,7 +21,7 @@ from ser.errors import TrainingError
 from ser.experts.description import Columns, describe
 from ser.experts.ridge import Ridge, fit_ridge
 from ser.experts.temperature import fit_temperature
-from ser.features.frontend import Standardiser
+from ser.features.standardiser import Standardiser
 from ser.features.training_set import TrainingSet
 from ser.networks.fitted import Fitted
 from ser.networks.tensorflow_runtime import import_tensorflow

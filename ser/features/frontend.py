@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -20,11 +20,9 @@ from ser.audio.recordings import MAX_SECONDS, SAMPLE_RATE_HZ, Check, Samples
 from ser.config import Config, Flag, Whole, parse
 from ser.errors import DamagedError, SerError
 from ser.features import EXTRACTORS, About, FeatureExtractor
+from ser.features.standardiser import Standardiser
 from ser.speakers.statistics import SpeakerStatistics
 from ser.storage.arrays import Expected, check_arrays, load_arrays, save_arrays, unpack_arrays
-
-if TYPE_CHECKING:
-    from ser.features.training_set import TrainingRows
 
 Features = npt.NDArray[np.float32]
 _BLOCK_SAMPLES = 30 * SAMPLE_RATE_HZ
@@ -59,48 +57,6 @@ class Block:
     """First column."""
     stop: int
     """Column after the last."""
-
-
-@dataclass(frozen=True)
-class Standardiser:
-    """Column-wise (x - mean) / deviation, fitted on training pieces.
-
-    A column that does not vary in training becomes zero: dividing by its deviation would blow a value never
-    seen, as the one-hot of a new speaker, up to infinity.
-    """
-
-    mean: Features
-    """float32, shape (n_features,)."""
-    inverse_deviation: Features
-    """float32, shape (n_features,); 0 where the deviation is 0."""
-
-    @classmethod
-    def fit(cls, rows: npt.NDArray[np.float32] | TrainingRows, *, chunk: int = 4096) -> Self:
-        """Fits on rows.
-
-        Args:
-            rows: float32, shape (n, n_features); may be memory-mapped.
-            chunk: Rows that are in memory at once.
-        """
-        parts = np.split(np.arange(len(rows)), range(chunk, len(rows), chunk))
-        # Two passes in float64: exact enough for any offset, and no second copy of the rows.
-        total = sum((rows[part].sum(axis=0, dtype=np.float64) for part in parts), np.zeros(rows.shape[1]))
-        mean = total / len(rows)
-        squares = sum((np.square(rows[part] - mean).sum(axis=0) for part in parts), np.zeros(rows.shape[1]))
-        deviation = np.sqrt(squares / len(rows))
-        constant = deviation <= 1e-6 * np.maximum(np.abs(mean), 1e-6)
-        inverse = np.where(constant, 0.0, 1.0 / np.where(constant, 1.0, deviation))
-        return cls(mean.astype(np.float32), inverse.astype(np.float32))
-
-    @classmethod
-    def identity(cls, num_features: int) -> Self:
-        """Leaves everything as it is: for models that scale their features themselves."""
-        return cls(np.zeros(num_features, dtype=np.float32), np.ones(num_features, dtype=np.float32))
-
-    def __call__(self, rows: npt.NDArray[np.float32]) -> Features:
-        """Standardised rows, float32, shape as given."""
-        standardised: Features = (rows - self.mean) * self.inverse_deviation
-        return standardised
 
 
 class FrontEnd:

@@ -15,12 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ser.features.feature_set import FeatureSet, Sample, row_labels
-from ser.features.frontend import Features, FrontEnd, Standardiser
+from ser.features.frontend import Features, FrontEnd
+from ser.features.standardiser import Standardiser
 from ser.storage.row_file import RowFile
 
 COPIED_BYTES = 64 << 20
-_ROWS_AT_ONCE = 256
 """Training rows of at most so many bytes are copied; larger ones are read from the disk when they are wanted."""
+_ROWS_AT_ONCE = 256
 
 
 class TrainingRows:

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from ser.config import Config
-from ser.features.frontend import Standardiser
+from ser.features.standardiser import Standardiser
 from ser.features.training_set import StandardisedRows, TrainingSet
 from ser.networks.fitted import Fitted
 from ser.networks.training_loop import TrainingParameters, Watch, fit

@@ -9,7 +9,8 @@ import numpy as np
 from pydantic import Field
 
 from ser.config import Real, Whole
-from ser.features.frontend import Block, Standardiser
+from ser.features.frontend import Block
+from ser.features.standardiser import Standardiser
 from ser.features.training_set import TrainingSet
 from ser.models.base import MODEL_TYPES, ModelType
 from ser.networks.fitted import Fitted

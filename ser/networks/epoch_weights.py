@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from ser.features.standardiser import RowSource
 from ser.networks.tensorflow_runtime import import_tensorflow
-from ser.networks.training_loop import BLOCK_BYTES, Blocks, Labels, RowSource, loss_and_hits
+from ser.networks.training_loop import BLOCK_BYTES, Blocks, Labels, loss_and_hits
 
 if TYPE_CHECKING:
     import keras

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ser.features.feature_set import FeatureSet
-from ser.features.frontend import Standardiser
+from ser.features.standardiser import Standardiser
 from ser.speakers.statistics import SpeakerAdaptation, SpeakerStatistics, known_speakers, with_profiles
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import starmap
-from typing import TYPE_CHECKING, Annotated, Any, Protocol
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,7 @@ from pydantic import Field
 
 from ser.config import Config, Real, Whole
 from ser.errors import TrainingError
+from ser.features.standardiser import RowSource
 from ser.networks.tensorflow_runtime import import_tensorflow
 from ser.progress import Progress, Reporter
 
@@ -46,21 +47,6 @@ class TrainingParameters(Config):
     """Passes over the training pieces."""
     batch_size: Annotated[Whole, Field(ge=1, le=1_000_000)] = 32
     """Pieces a step."""
-
-
-class RowSource(Protocol):
-    """Rows of features: an array, or something that reads them when they are wanted."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """(n, n_features)."""
-        ...
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: npt.NDArray[np.int64]) -> Rows:
-        """The rows of some numbers, in their order: float32, shape (len(index), n_features)."""
-        ...
 
 
 def fit(

@@ -11,7 +11,8 @@ from ser.errors import DamagedError
 from ser.features import About
 from ser.features.extractors.mfcc import MFCC, MFCCConfig
 from ser.features.extractors.speaker_and_gender_and_text_type import SpeakerAndGenderAndTextTypeConfig
-from ser.features.frontend import FrontEnd, Standardiser, unpack_frontend
+from ser.features.frontend import FrontEnd, unpack_frontend
+from ser.features.standardiser import Standardiser
 from ser.features.training_set import StandardisedRows, TrainingRows
 from ser.storage.arrays import load_arrays
 

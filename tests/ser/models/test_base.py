@@ -11,7 +11,7 @@ import numpy as np
 from ser.bundles.litert import LiteRTModel
 from ser.config import parse
 from ser.features.feature_set import FeatureSet, Sample
-from ser.features.frontend import Standardiser
+from ser.features.standardiser import Standardiser
 from ser.models import MODEL_TYPES
 from ser.networks.export import export_tflite
 from ser.networks.fitted import Fitted
