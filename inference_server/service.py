@@ -33,8 +33,8 @@ from ser.corpora.corpora_file import is_corpora_file
 from ser.errors import ConfigError, DamagedError, FieldViolation, SerError
 from ser.predictor import Prediction
 from ser.request import TrainRequest
+from ser.sources import open_source
 from ser.storage.access import shown_address
-from ser.storage.sources import open_source
 from ser.storage.stores import is_address
 from ser.streaming import StreamConfig, StreamingPredictor, Window
 from ser_api.v1 import ser_pb2

@@ -13,7 +13,7 @@ import components
 import ser
 from ser.corpora.corpora_file import sources_of
 from ser.errors import DownloadError
-from ser.storage.sources import Source
+from ser.sources import Source
 from ser.storage.strict_json import fingerprint
 
 

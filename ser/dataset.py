@@ -26,6 +26,7 @@ from ser.features.feature_set import FeatureSet
 from ser.features.frontend import FrontEnd
 from ser.progress import Reporter, silent
 from ser.request import DownloadConfig, FeatureConfig
+from ser.sources.base import Source, open_source, version_now
 from ser.steps.feature_extraction import (
     extract_features,
     feature_identity,
@@ -39,8 +40,6 @@ from ser.storage.access import Access
 from ser.storage.archive import Limits
 from ser.storage.files import exclusive, make_folder, read_json, recover, replace_folder, sha256, stamp_of, write_json
 from ser.storage.files import partial as partial_path
-from ser.storage.remote_version import version_now
-from ser.storage.sources import Source, open_source
 from ser.storage.stamps import STAMP, Stamp, check_folder, read_stamp
 from ser.storage.stored_file import StoredFolder
 from ser.storage.stores import Store, cache_folder, files_of, is_address, local_path

@@ -9,7 +9,7 @@ import typer
 
 from ser.cli.console import progress_display
 from ser.errors import ConfigError, FieldViolation
-from ser.storage.sources import EMBEDDED_CLIPS
+from ser.sources.embedded import EMBEDDED_CLIPS
 from ser.synthesis import synthesise_corpus
 
 

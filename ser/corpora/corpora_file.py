@@ -23,8 +23,10 @@ from ser.config import Config, parse
 from ser.corpora.folder import Part
 from ser.errors import ConfigError, FieldViolation, ForbiddenError
 from ser.progress import silent
+from ser.sources import Source, open_source
+from ser.sources.http import HttpSource
+from ser.sources.local import LocalSource
 from ser.storage.access import Access, shown_address
-from ser.storage.sources import FileSource, FolderSource, HttpSource, Source, open_source
 from ser.storage.yaml_file import parse_yaml
 
 MAX_BYTES = 1 << 20
@@ -125,7 +127,7 @@ def local_paths(remote_url: str) -> list[Path]:
     Raises:
         DownloadError: If there is no such file.
     """
-    here = [one for one in sources_of(remote_url) if isinstance(one, FileSource | FolderSource)]
+    here = [one for one in sources_of(remote_url) if isinstance(one, LocalSource)]
     for one in here:
         one.identity()  # a file that is missing would be mounted into a container as an empty folder
     return [one.path.resolve() for one in here]

@@ -9,8 +9,6 @@ row_file         rows that do not fit into memory
 strict_json      JSON in one way of reading, and fingerprints
 yaml_file        YAML, safe and bounded
 stores           a place by its address: a folder, or an object store
-sources          where the zip of a corpus comes from
-remote_version   whether it has changed there
 access           which addresses may be fetched
 archive          zips, checked before and while they are unpacked
 archive_members  which members a zip may have

@@ -15,8 +15,8 @@ from ser.config import parse
 from ser.dataset import Dataset
 from ser.errors import DownloadError
 from ser.request import DownloadConfig
+from ser.sources import http, remote_version
 from ser.steps.download import download
-from ser.storage import remote_version, sources
 from ser.synthesis import synthesise_corpus
 from tests.object_store import s3_bucket, s3_endpoint
 
@@ -116,7 +116,7 @@ def address(site: Site) -> Iterator[str]:
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same tries, without the pauses between them."""
-    for module in (sources, remote_version):
+    for module in (http, remote_version):
         monkeypatch.setattr(module, "_RETRY", module._RETRY.new(backoff_factor=0))
 
 

@@ -10,8 +10,9 @@ import urllib.parse
 
 from benchmarks.fuzz.mutation import mutate
 from benchmarks.fuzz.parser import Parser, Surroundings, expect
+from ser.sources import open_source
+from ser.sources.http import HttpSource
 from ser.storage.access import Access
-from ser.storage.sources import HttpSource, open_source
 
 _ADDRESSES = (
     "http://192.0.2.1/corpus.zip", "https://192.0.2.1:8443/a/b.zip?x=y#z", "http://user:word@192.0.2.1/x",

@@ -14,9 +14,8 @@ import urllib3
 
 from ser.errors import ConfigError, DownloadError, ForbiddenError, SerError
 from ser.progress import silent
-from ser.storage import sources
+from ser.sources import http, open_source
 from ser.storage.access import Access, shown_address
-from ser.storage.sources import open_source
 
 STRICT = Access(schemes=frozenset({"http", "https", "embedded"}), private=False)
 
@@ -321,7 +320,7 @@ class _Redirect(BaseHTTPRequestHandler):
 
 
 def test_no_redirect_ends_in_a_defect_or_tells_a_secret(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(sources, "_RETRY", urllib3.Retry(total=1, backoff_factor=0))
+    monkeypatch.setattr(http, "_RETRY", urllib3.Retry(total=1, backoff_factor=0))
     with ThreadingHTTPServer(("127.0.0.1", 0), _Redirect) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         port = server.server_address[1]

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import urllib3
 
 from ser.errors import DownloadError
 from ser.storage.access import Access, shown_address
 
-if TYPE_CHECKING:
-    from ser.storage.sources import Source
-
-_log = logging.getLogger(__name__)
 # A run waits for an answer, and goes on without one where the file is there already: half a minute at most.
 _TIMEOUT = urllib3.Timeout(connect=4.0, read=6.0)
 _RETRY = urllib3.Retry(total=6, connect=1, read=1, status=1, backoff_factor=0.5, status_forcelist=(429, 502, 503, 504))
@@ -56,34 +50,6 @@ def remote_version(url: str, access: Access, description: str) -> dict[str, str]
     if answer.status not in (200, 206):
         raise DownloadError(f"{description}: expected a zip, the server answered {answer.status} {answer.reason}")
     return _told(answer.headers)
-
-
-def version_now(source: Source, known: dict[str, str] | None) -> dict[str, str]:
-    """What a source says of the version that it has now.
-
-    Args:
-        source: The source.
-        known: What it said of what was fetched, which is taken where it cannot be asked; None if nothing was, or if it
-            will be fetched anyway.
-
-    Raises:
-        DownloadError: If it cannot be asked, and nothing is known.
-        ForbiddenError: If its address must not be fetched.
-    """
-    try:
-        version = source.version()
-    except DownloadError as error:
-        if known is None:
-            raise
-        _log.warning("%s; going on with what was fetched before, which may have changed since", error)
-        return known
-    if version == {} and known is not None:
-        _log.warning(
-            "%s: the server does not tell whether this has changed; going on with what was fetched before "
-            "(dataset_force fetches it again)",
-            source.description,
-        )
-    return version or {}
 
 
 def reason_of(error: urllib3.exceptions.HTTPError) -> str:

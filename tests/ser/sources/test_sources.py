@@ -14,8 +14,10 @@ import pytest
 
 from ser.errors import ConfigError, DownloadError, LimitError, SerError
 from ser.progress import Progress, silent
-from ser.storage import sources
-from ser.storage.sources import EmbeddedSource, FileSource, HttpSource, open_source
+from ser.sources import http, open_source
+from ser.sources.embedded import EMBEDDED_CLIPS, EmbeddedSource
+from ser.sources.http import HttpSource
+from ser.sources.local import FileSource
 from ser.synthesis import CLIP_BYTES
 
 CONTENT = bytes(range(256)) * 4_000
@@ -85,7 +87,7 @@ def server() -> Iterator[str]:
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same tries, without the pauses between them."""
-    monkeypatch.setattr(sources, "_RETRY", sources._RETRY.new(backoff_factor=0))
+    monkeypatch.setattr(http, "_RETRY", http._RETRY.new(backoff_factor=0))
 
 
 def fetch(url: str, tmp_path: Path, max_bytes: int = 10**9) -> bytes:
@@ -179,7 +181,7 @@ def test_a_folder_is_packed_with_its_recordings_and_tables(tmp_path: Path) -> No
 
 
 def test_the_embedded_corpus_has_a_size_and_a_seed() -> None:
-    assert open_source("embedded:") == EmbeddedSource(sources.EMBEDDED_CLIPS, 0)
+    assert open_source("embedded:") == EmbeddedSource(EMBEDDED_CLIPS, 0)
     assert open_source("embedded:?clips=20&seed=3") == EmbeddedSource(20, 3)
     assert open_source("http://host/x.zip") == HttpSource("http://host/x.zip")
 
