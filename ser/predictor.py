@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property, reduce
+from functools import cached_property, partial, reduce
 from operator import add
 from pathlib import Path
 from typing import Any, Self
@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ser.audio.recordings import MAX_SECONDS, SAMPLE_RATE_HZ, Check, Samples, decode, read
-from ser.bundles.model_store import open_bundle
+from ser.bundles.model_store import open_bundle, training_now
 from ser.errors import ConfigError, FieldViolation, NotFoundError, UnsupportedError
 from ser.features import About
 from ser.speakers.enrolment import REFRESH_SECONDS, Speakers, check_speaker
@@ -225,7 +225,14 @@ class Predictor:
             UnsupportedError: If the model does not adapt to speakers.
         """
         training = self.bundle.manifest.training
-        return Speakers(self._place, self.model_id, training, self._adaptation(), refresh_seconds=self._refresh_seconds)
+        return Speakers(
+            self._place,
+            self.model_id,
+            training,
+            self._adaptation(),
+            partial(training_now, self._place, self.model_id),
+            refresh_seconds=self._refresh_seconds,
+        )
 
     def enroll(
         self,

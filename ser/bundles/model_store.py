@@ -228,6 +228,17 @@ def upload_bundle(model_save_path: Place, model_id: str) -> None:
         store.upload(files_of(folder), last=MANIFEST)
 
 
+def training_now(model_save_path: Place, model_id: str) -> str | None:
+    """Which training of a model there is at this moment (`Manifest.training`); None if there is no such model.
+
+    Raises:
+        DamagedError: If its manifest is none.
+        StoreError: If the address cannot be reached.
+    """
+    content = open_place(model_save_path, model_id).read(MANIFEST)
+    return None if content is None else Manifest.parse(content, f"{model_id}/{MANIFEST}").training
+
+
 def delete_bundle(model_save_path: Place, model_id: str) -> None:
     """Deletes a model with its report, first out of sight, in one step, then from the disk; and who enrolled for it.
 

@@ -17,10 +17,10 @@ import re
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ser.bundles.manifest import MANIFEST, Manifest
 from ser.errors import ConfigError, DamagedError, FieldViolation, NotFoundError
 from ser.speakers.statistics import SpeakerAdaptation, SpeakerStatistics, together
 from ser.storage.arrays import check_arrays, pack_arrays, unpack_arrays
@@ -68,6 +68,7 @@ class Speakers:
         model_id: str,
         training: str,
         adaptation: SpeakerAdaptation,
+        training_now: Callable[[], str | None],
         *,
         refresh_seconds: float = REFRESH_SECONDS,
     ) -> None:
@@ -78,13 +79,14 @@ class Speakers:
             model_id: Which model.
             training: Which training of it (`Manifest.training`).
             adaptation: The model's, which knows the speakers of its training.
+            training_now: Which training of the model there is by now; None if the model was deleted.
             refresh_seconds: How long what was read at an address counts.
         """
         self._adaptation = adaptation
         self._refresh_seconds = refresh_seconds
         self._training = training
         self._files = open_place(model_save_path, _FOLDER, model_id, training)
-        self._model = open_place(model_save_path, model_id)
+        self._training_now = training_now
         self._lock = _lock(model_save_path, model_id)
         self._place, self._model_id = os.fspath(model_save_path), model_id
         self._held: OrderedDict[str, tuple[object, SpeakerStatistics | None]] = OrderedDict()
@@ -123,17 +125,17 @@ class Speakers:
         check_speaker(speaker)
         with exclusive(self._lock):
             # A model is deleted first, then its speakers: none is left behind.
-            manifest = self._model.read(MANIFEST)
-            if manifest is None:
+            now = self._training_now()
+            if now is None:
                 raise NotFoundError(f"model_id: no model {self._model_id!r} in {self._place}")
-            if Manifest.parse(manifest, f"{self._model_id}/{MANIFEST}").training != self._training:
+            if now != self._training:
                 raise NotFoundError(f"model_id: {self._model_id} was trained again meanwhile; enroll in the new one")
             _sweep(self._place, self._model_id, self._training)
             before = None if replace else self._read(speaker)
-            now = together(before, statistics)
-            self._files.write(speaker + _SUFFIX, pack_arrays(now.arrays()))
+            all_clips = together(before, statistics)
+            self._files.write(speaker + _SUFFIX, pack_arrays(all_clips.arrays()))
         self._forget(speaker)
-        return KnownSpeaker(speaker, now.clips, self._training_clips(speaker))
+        return KnownSpeaker(speaker, all_clips.clips, self._training_clips(speaker))
 
     def list(self, *, after: str = "", at_most: int | None = None) -> list[KnownSpeaker]:
         """The speakers, sorted; those whose file is damaged are left out.
