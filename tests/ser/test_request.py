@@ -6,7 +6,7 @@ import pytest
 
 from ser.config import parse
 from ser.errors import ConfigError
-from ser.request import FeatureConfig, TrainRequest
+from ser.request import CrossValidationRequest, FeatureConfig, TrainRequest
 
 BODY = {
     "data_path": "data",
@@ -69,6 +69,22 @@ def test_the_model_config_s_defaults_follow_the_model_type() -> None:
 )
 def test_split_at_is_taken_as_people_send_it(given: object, meant: object) -> None:
     assert request(dataset_load_split_at=given).dataset_load_split_at == meant
+
+
+def enrolling(value: object) -> int | str:
+    body = {"data_path": "d", "remote_url": "u", "model_type": "KerasClassifier", "enrollment_clips": value}
+    return parse(CrossValidationRequest, body).enrollment_clips
+
+
+@pytest.mark.parametrize(("given", "meant"), [(0, 0), ("6", 6), (10_000, 10_000), ("all", "all")])
+def test_enrollment_clips_are_a_number_or_all(given: object, meant: object) -> None:
+    assert enrolling(given) == meant
+
+
+@pytest.mark.parametrize("given", [-1, "-1", 10_001, "some", "", True, 1.5, None, ["all"]])
+def test_other_enrollment_clips_are_refused(given: object) -> None:
+    with pytest.raises(ConfigError, match=r"^enrollment_clips: expected a number from 0 to 10000, or 'all'"):
+        enrolling(given)
 
 
 @pytest.mark.parametrize(
