@@ -2,7 +2,7 @@
 
 A digest is of what the statements of modules say, whatever file each is in: comments, docstrings, white space, imports
 and the order of statements do not count, nor the version of Python. It follows a class through the modules that its own
-imports, as far as they are of its author; the steps around it have numbers (`ser.steps.formats`).
+imports, as far as they are of its author; the steps around it have numbers (`ser.formats`).
 """
 
 from __future__ import annotations

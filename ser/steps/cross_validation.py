@@ -14,13 +14,13 @@ from ser.evaluation.cross_validated import CrossValidated, evaluate_folds, write
 from ser.evaluation.metrics import summary
 from ser.evaluation.split import UNHEARD_SPEAKERS, Fold, Protocol, folds
 from ser.features.training_set import TrainingSet
+from ser.formats import REPORT_FORMAT
 from ser.progress import Reporter, silent
 from ser.request import CrossValidationConfig
 from ser.steps.enrolling import enrolled
 from ser.steps.evaluation import printable
 from ser.steps.feature_extraction import SETTINGS, load_features, load_frontend
 from ser.steps.fitting import fit_on
-from ser.steps.formats import REPORT_FORMAT
 from ser.steps.training import model_identity, score
 from ser.storage.files import make_folder, read_json, stamp_of, write_json
 from ser.storage.stamps import check_folder

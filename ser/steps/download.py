@@ -6,7 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
-from ser.dataset import Dataset
+from ser.corpora.stages import CorpusStages
 from ser.progress import Reporter, silent
 from ser.request import DownloadConfig
 from ser.storage.files import make_folder
@@ -33,10 +33,10 @@ def download(config: DownloadConfig, corpus: Path, *, report: Reporter = silent)
         AudioError: If a file cannot be used.
     """
     force = config.dataset_force
-    dataset = Dataset(config.data_path, config.remote_url, report=report)
-    dataset.download(force=force)
-    source = dataset.extract(force=force)
-    manifest = dataset.prepare(force=force)
+    stages = CorpusStages(config.data_path, config.remote_url, report=report)
+    stages.download(force=force)
+    source = stages.extract(force=force)
+    manifest = stages.prepare(force=force)
 
     def copy(folder: Path) -> None:
         shutil.copytree(source, folder, dirs_exist_ok=True, copy_function=_link, ignore=shutil.ignore_patterns(STAMP))

@@ -14,10 +14,10 @@ from ser.evaluation.metrics import evaluate as measure
 from ser.evaluation.report import METRICS_JSON
 from ser.evaluation.split import VALIDATION_SHARE
 from ser.features.feature_set import FeatureSet
+from ser.formats import REPORT_FORMAT
 from ser.progress import Progress, Reporter, silent
 from ser.request import PublishConfig
 from ser.steps.feature_extraction import load_features
-from ser.steps.formats import REPORT_FORMAT
 from ser.steps.training import score
 from ser.storage.files import make_folder, read_json
 from ser.storage.stamps import check_folder

@@ -21,10 +21,10 @@ from ser.errors import ConfigError, DamagedError, FieldViolation
 from ser.features import EXTRACTORS
 from ser.features.feature_set import TABLE, FeatureSet, Sample, sample_table, samples_of
 from ser.features.frontend import FrontEnd, num_pieces
+from ser.formats import FEATURES_FORMAT
 from ser.parallel import keep_freed_memory, ordered_map
 from ser.progress import Progress, Reporter, silent
 from ser.request import FeatureConfig
-from ser.steps.formats import FEATURES_FORMAT
 from ser.storage.arrays import check_arrays, load_arrays, map_rows, save_arrays
 from ser.storage.files import make_folder, read_json, write_json
 from ser.storage.stamps import check_folder

@@ -22,13 +22,13 @@ from ser.evaluation.metrics import evaluate as measure
 from ser.evaluation.split import Fold, Protocol, folds
 from ser.features.feature_set import FeatureSet
 from ser.features.training_set import TrainingSet
+from ser.formats import TRAINING_FORMAT
 from ser.models import MODEL_TYPES
 from ser.progress import Progress, Reporter, silent
 from ser.request import TrainingConfig
 from ser.speakers.statistics import known_speakers, with_profiles
 from ser.steps.feature_extraction import SETTINGS, load_features, load_frontend
 from ser.steps.fitting import fit_on
-from ser.steps.formats import TRAINING_FORMAT
 from ser.storage.files import make_folder, read_json, stamp_of
 from ser.storage.strict_json import fingerprint
 from ser.version import VERSION

@@ -3,7 +3,7 @@
     python -m tests.ser.features.extractors.golden     writes golden.npz anew
 
 A model that is out there was trained on these numbers, and must never be fed others. They are made anew only together
-with a step's format number (`ser/steps/formats.py`) and a way to go on feeding old models what they learnt.
+with a step's format number (`ser/formats.py`) and a way to go on feeding old models what they learnt.
 """
 
 from __future__ import annotations
