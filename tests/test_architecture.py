@@ -68,6 +68,79 @@ def test_arrows_between_packages_point_one_way(package: str) -> None:
         assert ours <= ALLOWED[package], f"{path.relative_to(ROOT)} imports {ours - ALLOWED[package]}"
 
 
+def floors() -> dict[str, int]:
+    """Room of `ser/` to its floor, counted from below, as docs/architecture.md draws them."""
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    picture = text.partition("## The floors of `ser/`")[2].partition("```text\n")[2].partition("```")[0]
+    rows = reversed(picture.splitlines())
+    return {room: floor for floor, row in enumerate(rows) for room in row.split()}
+
+
+def room_of(path: Path) -> str:
+    inside = path.relative_to(ROOT / "ser").with_suffix("").parts
+    return "ser" if inside == ("__init__",) else inside[0]
+
+
+def rooms_imported(path: Path) -> set[str]:
+    """The rooms that a file imports from, wherever in it that stands."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path.relative_to(ROOT)}: a relative import"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        for name in names:
+            top, _, rest = name.partition(".")
+            room = rest.partition(".")[0]
+            if top == "ser":
+                is_room = (ROOT / "ser" / room).is_dir() or (ROOT / "ser" / f"{room}.py").is_file()
+                found.add(room if room and is_room else "ser")
+    return found
+
+
+def test_a_room_imports_from_the_floors_below_and_from_nothing_else() -> None:
+    floor = floors()
+    rooms = {room_of(path) for path in sources("ser")}
+    assert rooms == floor.keys(), "a room is missing in docs/architecture.md, or has gone"
+    for path in sources("ser"):
+        room = room_of(path)
+        wrong = {other for other in rooms_imported(path) - {room} if floor[other] >= floor[room]}
+        assert not wrong, f"{path.relative_to(ROOT)} imports from {wrong}, which is no floor below {room}"
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    modules = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for path in sources("ser")
+    }
+    arrows = {}
+    for path in sources("ser"):
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        arrows[name] = imported_modules(path, modules) - {name}
+    done: set[str] = set()
+
+    def follow(name: str, above: tuple[str, ...]) -> None:
+        assert name not in above, " -> ".join((*above[above.index(name) :], name))
+        if name not in done:
+            for other in sorted(arrows[name]):
+                follow(other, (*above, name))
+            done.add(name)
+
+    for name in sorted(arrows):
+        follow(name, ())
+
+
+def imported_modules(path: Path, modules: set[str]) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            full = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= full & modules
+            found |= {str(node.module)} if full - modules else set()
+    return found & modules
+
+
 def test_ser_knows_no_pipeline_engine_and_no_protocol() -> None:
     for path in sources("ser"):
         tops = imported(path) | {name.partition(".")[0] for name in imported(path)}
