@@ -15,7 +15,7 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_m
 from components.evaluation.cross_validation import cross_validation
 from ser.evaluation import ScoredSamples
 from ser.steps.cross_validation import FOLD, SCORES
-from ser.storage.files import make_folder, write_json
+from ser.storage.files import make_folder, read_json, write_json
 from tests.components.calling import artifact
 
 CLASSES = ("anger", "joy", "sadness")
@@ -114,6 +114,25 @@ def test_every_figure_of_all_folds(
     predicted = [CLASSES[place] for place in pooled.probabilities.argmax(axis=1)]
     assert [row["row"] for row in matrix["rows"]] == confusion_matrix(pooled.labels, predicted).tolist()
     assert "<html" in (tmp_path / "page").read_text()
+
+
+def test_a_single_fold_has_no_spread_which_is_told_as_none(folds: dict[str, ScoredSamples], tmp_path: Path) -> None:
+    name = FOLDS[0]
+
+    def write(folder: Path) -> None:
+        folds[name].save(folder / SCORES)
+        write_json(folder / FOLD, {**read_json(tmp_path / name / FOLD), "all_folds": [name]})
+
+    make_folder(tmp_path / "alone", {"fold": "alone"}, write)
+    metrics = dsl.Metrics(uri=str(tmp_path / "metrics"))
+    cross_validation.python_func(
+        scores=[artifact(tmp_path / "alone")],
+        metrics=metrics,
+        classification=dsl.ClassificationMetrics(uri=str(tmp_path / "classification")),
+        report=dsl.HTML(uri=str(tmp_path / "page")),
+    )
+    assert metrics.metadata["uar_fold_deviation"] == 0.0
+    assert metrics.metadata["uar_fold_mean"] == metrics.metadata["uar"]
 
 
 def wilson(share: float, count: int) -> tuple[float, float]:

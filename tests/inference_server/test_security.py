@@ -125,7 +125,7 @@ def refused(tmp_path: Path, **settings: object) -> str:
 def test_settings_that_do_not_fit_are_refused_by_name(tmp_path: Path) -> None:
     assert "host: 0.0.0.0 is public" in refused(tmp_path, host="0.0.0.0")  # noqa: S104
     assert "host: :: is public" in refused(tmp_path, host="::")
-    assert "SER_HTTP_PORT" in refused(tmp_path, http_port="many")
+    assert "ser-server: SER_HTTP_PORT (--http-port): Input should be" in refused(tmp_path, http_port="many")
     assert "SER_WORKERS" in refused(tmp_path, workers=0)
     assert "token_file" in refused(tmp_path, token_file=tmp_path / "none")
     assert "tls_key" in refused(tmp_path, tls_cert=__file__)
