@@ -39,6 +39,13 @@ def test_rows_and_samples_must_fit() -> None:
         FeatureSet(ROWS[:5], SAMPLES)
 
 
+@pytest.mark.parametrize("shape", [(5, 2, 2), (6, 2, 3), (2, 6, 2)], ids=["a row less", "wider", "by voices"])
+def test_rows_of_virtual_speakers_fit_those_of_the_recordings(shape: tuple[int, ...]) -> None:
+    assert FeatureSet(ROWS, SAMPLES, np.zeros((6, 3, 2), np.float32)).virtual is not None
+    with pytest.raises(ValueError, match=r"expected \(6, 2\) of each virtual speaker, got \("):
+        FeatureSet(ROWS, SAMPLES, np.zeros(shape, np.float32))
+
+
 def test_a_saved_set_is_the_same(tmp_path: Path) -> None:
     SET.save(tmp_path / "set.npz")
     again = FeatureSet.load(tmp_path / "set.npz")
