@@ -179,8 +179,9 @@ def _judge(ended: tuple[int | None, str]) -> tuple[str, str]:
     if status == 0:
         return results.SURVIVED, ""
     failed = [line.split(" ", 1)[1] for line in output.splitlines() if line.startswith(("FAILED ", "ERROR "))]
-    # Failures, or files that could not even be imported; then a test of such a file that is asked for is not found.
-    if status not in (1, 2) and not (status == 4 and failed):
+    # Failures, or files that could not even be imported: then a test of such a file is not found, or nothing is.
+    imported = "while loading conftest" not in output
+    if status not in (1, 2) and not (status == 4 and (failed or not imported)):
         raise RuntimeError(f"pytest ended with {status}: {output[-2000:]}")
     return results.KILLED, failed[0].partition(" - ")[0] if failed else f"pytest ended with {status}"
 
