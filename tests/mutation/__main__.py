@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.mutation import reach, results
-from tests.mutation.faults import Fault, faults_of, told_apart
+from tests.mutation.faults import Fault, faults_of, readers_of, told_apart
 from tests.mutation.results import Result
 
 ROOT = Path(__file__).parents[2]
@@ -102,8 +102,22 @@ def _copy(target: Path) -> Path:
     return target
 
 
+def _places(fault: Fault, copy: Path) -> list[tuple[str, int]]:
+    """Lines that show the fault when they run: its own; of what is made at an import, those that read it."""
+    if fault.body:
+        return [(fault.path, fault.body)]
+    if not fault.variable:
+        return [(fault.path, fault.line)]
+    found = []
+    others = [] if fault.variable.startswith("_") else sorted(path for place in PLACES for path in copy.glob(place))
+    for file in dict.fromkeys([copy / fault.path, *others]):
+        lines = readers_of(fault.variable, file.read_bytes())
+        found += [(file.relative_to(copy).as_posix(), line) for line in lines]
+    return found
+
+
 def _try(fault: Fault, copy: Path, known: reach.Reach) -> Result:
-    tests = list(_within(known.tests_of(fault.path, fault.line), known))
+    tests = list(_within(known.tests_of(fault.path, *_places(fault, copy)), known))
     outcome, by = results.UNREACHED, ""
     if tests:
         file = copy / fault.path
@@ -159,9 +173,11 @@ def _judge(ended: tuple[int | None, str]) -> tuple[str, str]:
         return results.TIMED_OUT, ""
     if status == 0:
         return results.SURVIVED, ""
-    if status not in (1, 2):  # failures, or files that could not even be imported
-        raise RuntimeError(f"pytest ended with {status}: {output[-2000:]}")
     failed = [line.split(" ", 1)[1] for line in output.splitlines() if line.startswith(("FAILED ", "ERROR "))]
+    # Failures, or files that could not even be imported: then a test of such a file is not found, or nothing is.
+    imported = "while loading conftest" not in output
+    if status not in (1, 2) and not (status == 4 and (failed or not imported)):
+        raise RuntimeError(f"pytest ended with {status}: {output[-2000:]}")
     return results.KILLED, failed[0].partition(" - ")[0] if failed else f"pytest ended with {status}"
 
 

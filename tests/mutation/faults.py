@@ -8,9 +8,10 @@ results, code that changes loses them.
 from __future__ import annotations
 
 import ast
+import contextlib
 import hashlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 _COMPARISONS: dict[type[ast.cmpop], str] = {
@@ -58,6 +59,10 @@ class Fault:
     start: int
     """Offset of the replaced text in the file's UTF-8 bytes."""
     stop: int
+    variable: str = ""
+    """What is assigned to where the fault is, if that happens when a module is imported: whoever reads it may tell."""
+    body: int = 0
+    """Of a fault in a default of a function, which is made when the module is imported: where its body begins."""
 
     def apply(self, content: bytes) -> bytes:
         """The file's content with the fault in it."""
@@ -76,15 +81,55 @@ def faults_of(path: str, content: bytes) -> list[Fault]:
     found.visit(tree)
     seen: Counter[tuple[str, str, str, str]] = Counter()
     faults = []
-    for node, scope, kind, new in found.places:
+    for node, scope, kind, new, variable, body in found.places:
         start, stop = found.span(node)
         old = content[start:stop].decode()
         if not _parses(content[:start] + new.encode() + content[stop:]):
             continue
         key = (scope, kind, old, new)
         seen[key] += 1
-        faults.append(Fault(_digest(*key, str(seen[key])), path, node.lineno, kind, old, new, start, stop))
+        faults.append(
+            Fault(_digest(*key, str(seen[key])), path, node.lineno, kind, old, new, start, stop, variable, body)
+        )
     return faults
+
+
+def readers_of(variable: str, content: bytes) -> list[int]:
+    """Lines in functions of a file that read a variable, or what its module makes of it when it is imported."""
+    read: set[int] = set()
+    pending, seen = [variable], set[str]()
+    tree = ast.parse(content)
+    while pending:
+        name = pending.pop()
+        if name not in seen:
+            seen.add(name)
+            lines, made = _reading(name, tree)
+            read |= lines
+            pending += made
+    return sorted(read)
+
+
+def _reading(name: str, tree: ast.AST) -> tuple[set[int], set[str]]:
+    lines: set[int] = set()
+    made: set[str] = set()
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            lines |= {one.lineno for one in ast.walk(node) if _reads(name, one)}
+        elif isinstance(node, ast.ClassDef):
+            below, above = _reading(name, node)
+            lines, made = lines | below, made | above
+        elif isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            if any(_reads(name, one) for one in ast.walk(node.value)):
+                made |= {one.id for one in targets if isinstance(one, ast.Name)}
+    return lines, made
+
+
+def _reads(name: str, node: ast.AST) -> bool:
+    match node:
+        case ast.Name(id=read) | ast.Attribute(attr=read):
+            return read == name
+    return False
 
 
 def told_apart(faults: Iterable[Fault]) -> list[Fault]:
@@ -117,7 +162,9 @@ class _Finder(ast.NodeVisitor):
         for line in content.splitlines(keepends=True):
             self._line_starts.append(self._line_starts[-1] + len(line))
         self._scope: list[str] = []
-        self.places: list[tuple[ast.expr | ast.stmt, str, str, str]] = []
+        self._in_function = False
+        self._variable, self._body = "", 0
+        self.places: list[tuple[ast.expr | ast.stmt, str, str, str, str, int]] = []
 
     def span(self, node: ast.expr | ast.stmt) -> tuple[int, int]:
         """Offsets of a node's first byte, and of the byte behind its last."""
@@ -131,30 +178,44 @@ class _Finder(ast.NodeVisitor):
         return self._content[start:stop].decode()
 
     def _add(self, node: ast.expr | ast.stmt, kind: str, new: str) -> None:
-        self.places.append((node, ".".join(self._scope), kind, new))
+        self.places.append((node, ".".join(self._scope), kind, new, self._variable, self._body))
 
     def _enter(self, node: ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> None:
         self._scope.append(node.name)
+        within, self._in_function = self._in_function, not isinstance(node, ast.ClassDef)
         for child in node.body:
             self.visit(child)
+        self._in_function = within
         if not isinstance(node, ast.ClassDef):
+            self._body = 0 if within else node.body[-1].lineno
             for default in (*node.args.defaults, *node.args.kw_defaults):
                 if default is not None:
                     self.visit(default)
+            self._body = 0
         self._scope.pop()
 
     visit_ClassDef = visit_FunctionDef = visit_AsyncFunctionDef = _enter  # noqa: N815 - as ast has them
 
     def visit_Assign(self, node: ast.Assign) -> None:
-        self._scope.append(ast.unparse(node.targets[0]))
-        self.generic_visit(node)
-        self._scope.pop()
+        with self._assigning(node.targets[0]):
+            self.generic_visit(node)
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
-        if node.value is not None:  # the annotation stays as it is
-            self._scope.append(ast.unparse(node.target))
-            self.visit(node.value)
-            self._scope.pop()
+        with self._assigning(node.target):
+            # Of the annotation of a field, what it may be counts: Annotated[int, Field(ge=1)].
+            if not self._in_function and isinstance(node.annotation, ast.Subscript):
+                self.visit(node.annotation.slice)
+            if node.value is not None:
+                self.visit(node.value)
+
+    @contextlib.contextmanager
+    def _assigning(self, target: ast.expr) -> Iterator[None]:
+        self._scope.append(ast.unparse(target))
+        if not self._in_function and isinstance(target, ast.Name):
+            self._variable = target.id
+        yield
+        self._variable = ""
+        self._scope.pop()
 
     def visit_If(self, node: ast.If) -> None:
         if isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":

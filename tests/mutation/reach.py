@@ -7,12 +7,13 @@ variable that their coverage configuration reads.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,22 +53,27 @@ class Reach:
     may have none."""
     tests: dict[str, Test]
 
-    def tests_of(self, path: str, line: int) -> list[str]:
-        """The tests that execute a line, then those whose shared fixtures do, then all of its file; the quickest first.
+    def tests_of(self, path: str, *places: tuple[str, int]) -> list[str]:
+        """The tests that execute a place, then those whose shared fixtures do, then all of a file.
 
-        The last are for lines that run once a process: when a module is imported, or when a cache is filled.
+        Of each, those that the file's name or folder says are its own, then the quickest. The last are for lines that
+        run once a process: when a module is imported, or when a cache is filled.
+
+        Args:
+            path: The file.
+            places: Files and lines, the likeliest to tell first.
         """
-        by_line = self.lines.get(path, {})
-        of_line, of_file = by_line.get(line, frozenset()), frozenset().union(*by_line.values())
+        of_file: frozenset[str] = frozenset().union(*self.lines.get(path, {}).values())
         ordered: dict[str, None] = {}
-        for reaching in (of_line, of_file):
-            ordered |= dict.fromkeys(self._quickest_first(reaching & self.tests.keys()))
+        for reaching in (*(self.lines.get(file, {}).get(line, frozenset()) for file, line in places), of_file):
             users = (name for name, test in self.tests.items() if not reaching.isdisjoint(test.shared))
-            ordered |= dict.fromkeys(self._quickest_first(users))
+            for names in (reaching & self.tests.keys(), users):
+                ordered |= dict.fromkeys(sorted(names, key=functools.partial(self._rank, path)))
         return list(ordered)
 
-    def _quickest_first(self, names: Iterable[str]) -> list[str]:
-        return sorted(names, key=lambda name: (self.tests[name].seconds, name))
+    def _rank(self, path: str, name: str) -> tuple[bool, bool, float, str]:
+        folder, _, file = f"tests/{path}".rpartition("/")
+        return f"/test_{file}::" not in name, not name.startswith(f"{folder}/"), self.tests[name].seconds, name
 
 
 def measure(root: Path, folder: Path, tests: Sequence[str]) -> None:

@@ -6,7 +6,7 @@ import textwrap
 
 import pytest
 
-from tests.mutation.faults import faults_of, told_apart
+from tests.mutation.faults import faults_of, readers_of, told_apart
 from tests.mutation.reach import Reach, Test
 
 SOURCE = textwrap.dedent(
@@ -82,6 +82,51 @@ def test_constants_of_two_variables_are_two_faults_by_their_names() -> None:
     assert one.identity != other.identity
 
 
+def test_what_is_made_at_an_import_is_told_by_whoever_reads_it() -> None:
+    source = textwrap.dedent(
+        """
+        LIMIT = 3
+
+
+        class Setting:
+            size: Annotated[int, Field(ge=1)] = 7
+
+
+        def first(limit=5):
+            total = 9
+            return total
+        """
+    )
+    read = {fault.old: (fault.variable, fault.body) for fault in faults_of("x.py", source.encode())}
+    assert read["3"] == ("LIMIT", 0)
+    assert read["1"] == read["7"] == read["Field(ge=1)"] == ("size", 0)
+    assert read["5"] == ("", 11)
+    assert read["9"] == ("", 0)
+
+
+def test_who_reads_what_is_made_at_an_import() -> None:
+    source = textwrap.dedent(
+        """
+        BANDS = (1, 2)
+        WIDE: int = len(BANDS)
+        OTHER = 3
+
+
+        class Reader:
+            size = WIDE
+
+            def of(self):
+                return self.size
+
+
+        def first():
+            return OTHER, BANDS
+        """
+    )
+    assert readers_of("BANDS", source.encode()) == [11, 15]
+    assert readers_of("OTHER", source.encode()) == [15]
+
+
 def test_who_executes_a_line_is_asked_first_and_then_who_shares_what_does() -> None:
     server = "fixture tests::server"
     reach = Reach(
@@ -94,7 +139,15 @@ def test_who_executes_a_line_is_asked_first_and_then_who_shares_what_does() -> N
             "stranger": Test(0.1, ("fixture tests::model",)),
         },
     )
-    assert reach.tests_of("x.py", 1) == ["quick", "slow", "user", "other user"]
-    assert reach.tests_of("x.py", 2) == ["slow", "user", "other user", "quick"]
-    assert reach.tests_of("x.py", 3) == ["quick", "slow", "user", "other user"]  # only an import executes it
-    assert reach.tests_of("y.py", 1) == []
+    assert reach.tests_of("x.py", ("x.py", 1)) == ["quick", "slow", "user", "other user"]
+    assert reach.tests_of("x.py", ("x.py", 2)) == ["slow", "user", "other user", "quick"]
+    assert reach.tests_of("x.py", ("x.py", 3)) == ["quick", "slow", "user", "other user"]  # only an import executes it
+    assert reach.tests_of("x.py", ("x.py", 3), ("x.py", 2))[:3] == ["slow", "user", "other user"]
+    assert reach.tests_of("y.py", ("y.py", 1)) == []
+
+
+def test_a_file_s_own_tests_are_asked_first() -> None:
+    names = ["tests/a/test_z.py::one", "tests/ser/b/test_z.py::one", "tests/ser/b/test_x.py::one", "tests/c.py::one"]
+    path = "ser/b/x.py"
+    reach = Reach({path: {1: frozenset(names)}}, {name: Test(number, ()) for number, name in enumerate(names)})
+    assert reach.tests_of(path, (path, 1)) == [names[2], names[1], names[0], names[3]]
