@@ -26,6 +26,13 @@ def test_what_is_long_or_is_not_cheap_to_decode_is_for_a_thread(cost: Cost) -> N
     assert cost.of(Header(16_000, 1, 600 * 16_000, 44)) > LOOP_SECONDS
 
 
+def test_decoding_costs_by_the_frame_and_the_channel(cost: Cost) -> None:
+    computing = cost.of_samples(16_000)
+    one, two = (cost.of(Header(16_000, channels, 16_000, 44)) - computing for channels in (1, 2))
+    assert one == pytest.approx(16_000 * 2e-9, rel=1e-3)
+    assert two == pytest.approx(2 * one, rel=1e-3)
+
+
 def test_an_estimate_follows_what_is_measured(cost: Cost) -> None:
     first = cost.of_samples(16_000)
     # As far as by a factor of 8 up and of 4 down: a strange measurement does not decide for ever.

@@ -119,6 +119,8 @@ def test_a_host_of_one_user_wants_no_namespace(kubeflow: Kubeflow) -> None:
     assert kubeflow.runs[0].display_name.startswith("training.yaml ")
     schedule(REQUEST, Host(f"{kubeflow.url}/"), "0 0 3 * * *")
     assert kubeflow.schedules[0].display_name == "ser-training"
+    for one in (kubeflow.runs[0], kubeflow.schedules[0]):
+        assert one.runtime_config.parameters["minimum_uar"] == 0  # whatever its figure, the model is saved
 
 
 def test_an_experiment_is_made_once(kubeflow: Kubeflow) -> None:
