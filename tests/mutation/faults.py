@@ -37,8 +37,8 @@ _OPERATORS: dict[type[ast.operator], str] = {
 _NAMES = {"min": "max", "max": "min", "any": "all", "all": "any"}
 _SYMMETRIC = ("min", "max", "np.minimum", "np.maximum")
 """What gives the same whichever argument comes first."""
-_ASSERTION = "strict"
-"""Of zip(): what it says is so already, wherever the code is right."""
+_ASSERTIONS = ("strict", "frozen")
+"""Of zip() and of classes: what they say is so already, wherever the code is right."""
 _SILENT = ("logger", "metrics", "warnings")
 """What is called for people alone: a line that is not logged is no fault that a test has to notice."""
 
@@ -282,7 +282,7 @@ class _Finder(ast.NodeVisitor):
             first, second = (self._text(one) for one in node.args)
             self._add(node, "arguments swapped", f"{self._text(node.func)}({second}, {first})")
         for keyword in node.keywords:
-            if keyword.arg in (None, _ASSERTION):
+            if keyword.arg in (None, *_ASSERTIONS):
                 continue
             rest = [self._text(one) for one in node.args]
             rest += [
@@ -294,7 +294,7 @@ class _Finder(ast.NodeVisitor):
         self.generic_visit(node)
 
     def visit_keyword(self, node: ast.keyword) -> None:
-        if node.arg != _ASSERTION:
+        if node.arg not in _ASSERTIONS:
             self.generic_visit(node)
 
     def visit_Return(self, node: ast.Return) -> None:

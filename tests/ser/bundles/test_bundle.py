@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from ser.bundles.bundle import Bundle
-from ser.bundles.manifest import FILES, FRONTEND, SPEAKERS, TFLITE, VALIDATION, Manifest
+from ser.bundles.manifest import FILES, FRONTEND, MANIFEST, SPEAKERS, TFLITE, VALIDATION, Manifest
 from ser.bundles.model_store import find_bundle, list_models
 from ser.dataset import Dataset
 from ser.errors import ConfigError, DamagedError, NotFoundError
@@ -83,6 +83,11 @@ def test_an_altered_manifest_is_told(copy: Path) -> None:
     path.unlink()
     with pytest.raises(DamagedError, match=r"manifest\.json is missing"):
         Manifest.load(copy)
+
+
+def test_a_training_is_told_by_sixteen_digits_of_its_manifest(bundle: Bundle) -> None:
+    content = json.loads((bundle.folder / MANIFEST).read_text(encoding="utf-8"))
+    assert bundle.manifest.training == content["digest"][:16]  # the folder of those who enrolled is called by it
 
 
 def test_models_are_found_by_name_only(bundle: Bundle) -> None:

@@ -178,6 +178,24 @@ def test_what_differs_by_little_is_taken(model: Any, change: Change) -> None:
     check_network(packed(model))
 
 
+BYTES = {0: 4, 1: 2, 2: 4, 3: 1, 4: 8, 6: 1, 7: 2, 9: 1, 10: 8, 12: 8, 15: 4, 16: 2}
+"""Type of a tensor, as LiteRT's schema numbers them, to the bytes of a number: floats, whole numbers and booleans."""
+
+
+@pytest.mark.parametrize("kind", range(-1, 20))
+def test_a_constant_is_of_a_known_type_and_has_as_many_bytes_as_its_numbers(model: Any, kind: int) -> None:
+    tensor = model.subgraphs[0].tensors[1]
+    assert list(tensor.shape) == [7]
+    tensor.type = kind
+    for size in range(1, 10):
+        model.buffers[tensor.buffer].data = [0] * 7 * size
+        if size == BYTES.get(kind):
+            check_network(packed(model))
+        else:
+            with pytest.raises(ValueError, match="a constant of shape|expected tensors of numbers"):
+                check_network(packed(model))
+
+
 @pytest.mark.parametrize("field", ["mutatingVariableInputs", "inputs", "outputs"])
 def test_a_list_of_an_operation_that_leads_out_of_the_file_is_refused(model: Any, field: str) -> None:
     """The list is one that no other part of the file looks like, so that its length can be found."""

@@ -23,7 +23,7 @@ from tests.signals import tone, wav
 
 TESTS = Path(__file__).parents[2]
 HERE, CLI, CLIENT = "ser/cli/test_asking_flags.py", "ser/cli/test_cli.py", "ser_client/test_client.py"
-SPEAKERS, INSPECTION = "ser/cli/test_speakers.py", "ser/test_corpus_inspection.py"
+SPEAKERS, INSPECTION = "ser/cli/test_speakers.py", "ser/corpora/test_inspection.py"
 ASKING = {
     "--model-save-path": f"{CLIENT}::test_the_command_line_enrolls_here_and_with_a_server",
     "--server": f"{CLIENT}::test_the_command_line_enrolls_here_and_with_a_server",
@@ -79,6 +79,9 @@ def test_every_flag_is_seen_to_do_something() -> None:
     assert {name for name, _ in commands(typer.main.get_command(app))} == {
         *SEEN, "train", "evaluate", "run", "cross-validate", "compile", "submit",
     }  # fmt: skip
+    for name, command in commands(typer.main.get_command(app)):
+        assert command.help, name
+        assert all(option.help for option in command.params), name
     for command, flags_of in SEEN.items():
         for flag, place in flags_of.items():
             file, _, test = place.partition("::")

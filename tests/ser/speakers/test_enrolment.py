@@ -157,6 +157,11 @@ def test_one_recording_that_does_not_serve_enrols_none(predictor: Predictor) -> 
     assert as_anna(predictor)[0] == 0
 
 
+def test_a_name_is_looked_at_before_any_recording(predictor: Predictor, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"^speaker: expected a name"):
+        predictor.enroll("../anna", [tmp_path / "nowhere.wav"])
+
+
 def test_a_model_that_does_not_adapt_refuses_clips_and_takes_a_name(bundle: Bundle) -> None:
     plain = Predictor(bundle.folder.parent, bundle.manifest.model_id)
     for refused in (
