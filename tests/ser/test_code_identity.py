@@ -165,6 +165,15 @@ def test_statements_are_told_by_what_they_say() -> None:
     assert statements("import os") == statements("") == statements('"""Nothing."""') == []
 
 
+def test_a_decorator_belongs_to_what_it_decorates() -> None:
+    one, other = "@first\n@second(3)\ndef f():\n    return 1\n", "@third\nclass C:\n    pass\n"
+    assert (
+        sorted(statements(one + other))
+        == sorted(statements(other + one))
+        == sorted(statements(one) + statements(other))
+    )
+
+
 def test_every_class_that_comes_with_ser_has_a_digest_of_its_own() -> None:
     for registry in (EXTRACTORS, MODEL_TYPES):
         found = {name: code_digest(registry.get(name)) for name in registry.names()}
