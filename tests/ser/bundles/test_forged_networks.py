@@ -178,6 +178,26 @@ def test_what_differs_by_little_is_taken(model: Any, change: Change) -> None:
     check_network(packed(model))
 
 
+NOT_TAKEN = (
+    {10, 136, 137, 138, 139}  # tables
+    | {31, 118, 119, 129}  # other graphs: CALL, IF, WHILE, CALL_ONCE
+    | {32, 51}  # code that is not LiteRT's own
+    | {142, 143, 144}  # variables
+    | {146, 148, 149}  # chance
+)
+
+
+@pytest.mark.parametrize("code", range(163))
+def test_operations_are_those_that_compute_what_they_are_given(model: Any, code: int) -> None:
+    model.operatorCodes[0].builtinCode = code
+    model.operatorCodes[0].deprecatedBuiltinCode = min(code, 127)
+    if code in NOT_TAKEN or code == 162:
+        with pytest.raises(ValueError, match=OWN):
+            check_network(packed(model))
+    else:
+        check_network(packed(model))
+
+
 BYTES = {0: 4, 1: 2, 2: 4, 3: 1, 4: 8, 6: 1, 7: 2, 9: 1, 10: 8, 12: 8, 15: 4, 16: 2}
 """Type of a tensor, as LiteRT's schema numbers them, to the bytes of a number: floats, whole numbers and booleans."""
 

@@ -99,9 +99,12 @@ def test_rhythm_is_as_counted_by_hand() -> None:
     pitch[10:20] = 7 + np.arange(10) / 100
     pitch[40:60] = 8 - 2 * np.arange(20) / 100
     pitch[100:104] = 7.5
-    # Three syllables: two far enough above the pause, one too quiet; 0.5 s of pause in two stretches.
-    energy = stretch((0, 20), (120, 150), of=-40.0, rest=-28.0)
-    for middle, peak in ((40, 0.0), (70, -10.0), (100, -27.0)):
+    # 0.5 s of pause in two stretches, more than 30 dB below the loudest, and only just; the rest is only just not.
+    energy = stretch((0, 20), (120, 150), of=-30.4, rest=-29.6)
+    # Three syllables: two less than 25 dB below it once they are smoothed, the second only just; the third only just not.
+    bell = np.hanning(9)[1:-1]
+    smoothed_by = bell @ np.abs(np.arange(-3, 4)) / bell.sum()
+    for middle, peak in ((40, 0.0), (70, -24.6 + smoothed_by), (100, -25.4 + smoothed_by)):
         energy[middle - 6 : middle + 7] = np.maximum(energy[middle - 6 : middle + 7], peak - np.abs(np.arange(-6, 7)))
     found = rhythm(speech(pitch=pitch, energy=energy))
     assert found["log_seconds"] == pytest.approx(np.log(1.5))
