@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.inference_server.harness import Server
+from tests.inference_server.harness import Server, serve
+from tests.inference_server.test_security import certificate
 
 
 def probe(port: int, **settings: str) -> subprocess.CompletedProcess[str]:
@@ -24,6 +25,21 @@ def probe(port: int, **settings: str) -> subprocess.CompletedProcess[str]:
 def test_a_server_that_takes_calls_is_healthy(server: Server, host: str, tmp_path: Path) -> None:
     (tmp_path / "tokens").write_text("secret\n")  # what a container that listens everywhere has to have
     done = probe(int(server.http.rpartition(":")[2]), SER_HOST=host, SER_TOKEN_FILE=str(tmp_path / "tokens"))
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("mutual", [False, True])
+def test_a_server_behind_tls_is_asked_by_tls_and_with_its_own_certificate_where_it_wants_one(
+    mutual: bool, tmp_path: Path
+) -> None:
+    for name, issuer in (("ca", None), ("server", "ca")):
+        certificate(tmp_path, name, issuer)
+    files = {"tls_cert": tmp_path / "server.pem", "tls_key": tmp_path / "server.key"}
+    if mutual:
+        files["tls_client_ca"] = tmp_path / "ca.pem"
+    with serve(tmp_path / "home", **files) as server:
+        settings = {f"SER_{name.upper()}": str(path) for name, path in files.items()}
+        done = probe(int(server.http.rpartition(":")[2]), **settings)
     assert (done.returncode, done.stderr) == (0, "")
 
 

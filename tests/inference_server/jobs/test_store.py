@@ -93,6 +93,18 @@ def test_the_queue_is_bounded_whoever_adds(tmp_path: Path) -> None:
         assert sum(pool.map(one, range(20))) == 5
 
 
+def test_what_is_refused_leaves_the_queue_as_it_was_and_open_to_others(store: JobStore, tmp_path: Path) -> None:
+    add(store)
+    with pytest.raises(OverloadedError):
+        store.add({"a": 2}, max_queued=1)
+    other = JobStore(tmp_path / "state" / "jobs.sqlite")
+    second = add(other)  # not held up by what was refused
+    other.close()
+    assert store.newest(10)[0].job_id == second
+    assert store.cancel(second).state is State.CANCELLED
+    assert len(store.newest(10)) == 2
+
+
 def test_pages_and_counts(store: JobStore) -> None:
     ids = [add(store) for _ in range(5)]
     page = store.newest(2)

@@ -12,7 +12,7 @@ import pytest
 
 from ser.bundles.bundle import Bundle
 from ser.bundles.manifest import FILES, FRONTEND, MANIFEST, SPEAKERS, TFLITE, VALIDATION, Manifest
-from ser.bundles.model_store import find_bundle, list_models
+from ser.bundles.model_store import find_bundle, list_models, save_bundle
 from ser.dataset import Dataset
 from ser.errors import ConfigError, DamagedError, NotFoundError
 from ser.features.feature_set import FeatureSet
@@ -88,6 +88,27 @@ def test_an_altered_manifest_is_told(copy: Path) -> None:
 def test_a_training_is_told_by_sixteen_digits_of_its_manifest(bundle: Bundle) -> None:
     content = json.loads((bundle.folder / MANIFEST).read_text(encoding="utf-8"))
     assert bundle.manifest.training == content["digest"][:16]  # the folder of those who enrolled is called by it
+
+
+def test_a_copy_that_differs_from_what_was_checked_is_not_saved(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy_file = shutil.copyfile
+
+    def flipping(source: Path, target: Path, **options: bool) -> None:  # as a disk that fails
+        copy_file(source, target, **options)
+        if target.name == TFLITE:
+            content = bytearray(target.read_bytes())
+            content[len(content) // 2] ^= 1
+            target.write_bytes(content)
+
+    monkeypatch.setattr(shutil, "copyfile", flipping)
+    with pytest.raises(DamagedError, match=TFLITE):
+        save_bundle(bundle.folder, None, tmp_path / "models")
+    assert list_models(tmp_path / "models") == []
+    monkeypatch.undo()
+    save_bundle(bundle.folder, None, tmp_path / "models")
+    assert list_models(tmp_path / "models") == [bundle.manifest.model_id]
 
 
 def test_models_are_found_by_name_only(bundle: Bundle) -> None:

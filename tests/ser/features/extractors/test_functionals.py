@@ -101,7 +101,7 @@ def test_rhythm_is_as_counted_by_hand() -> None:
     pitch[100:104] = 7.5
     # 0.5 s of pause in two stretches, more than 30 dB below the loudest, and only just; the rest is only just not.
     energy = stretch((0, 20), (120, 150), of=-30.4, rest=-29.6)
-    # Three syllables: two less than 25 dB below it once they are smoothed, the second only just; the third only just not.
+    # Three syllables, smoothed: two less than 25 dB below it, the second only just; the third only just not.
     bell = np.hanning(9)[1:-1]
     smoothed_by = bell @ np.abs(np.arange(-3, 4)) / bell.sum()
     for middle, peak in ((40, 0.0), (70, -24.6 + smoothed_by), (100, -25.4 + smoothed_by)):
