@@ -102,6 +102,16 @@ SCALES = "graph.tensors.2.quantization"
 TOO_LARGE = "expected tensors of 268435456 numbers at most"
 WRONG_OUTPUT = "expected an output of float32 with two dimensions"
 OVERWRITTEN = "an operation writes what is an input"
+
+
+def one_layer(model: Any) -> None:
+    """Leaves the first layer, which then reads all that there is."""
+    graph = model.subgraphs[0]
+    graph.operators, graph.outputs = graph.operators[:1], [5]
+    for number in (1, 2):  # the other layer's weights
+        graph.tensors[number].buffer = 0
+
+
 OWN = "expected LiteRT's own operations on one graph"
 REFUSED: dict[str, tuple[Change, str]] = {
     "two graphs": (lambda model: model.subgraphs.append(model.subgraphs[0]), "expected one graph, got 2"),
@@ -153,6 +163,7 @@ REFUSED: dict[str, tuple[Change, str]] = {
 }  # fmt: skip
 TAKEN: dict[str, Change] = {
     "as it is": lambda _: None,
+    "one layer": one_layer,
     "RIGHT_SHIFT": put("operatorCodes.0.builtinCode", 161),
     "options of the greatest number": put("graph.operators.0.builtinOptions", options(64)),
     "an optional operand": put("graph.operators.0.inputs", [0, 3, -1]),

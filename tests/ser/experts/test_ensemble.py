@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -129,6 +130,23 @@ def test_the_more_clips_are_known_the_more_the_adapted_experts_say() -> None:
     assert not np.allclose(none, nearly_all, atol=0.1)
     np.testing.assert_allclose(half, (none + nearly_all) / 2, atol=1e-2)
     np.testing.assert_allclose(log_odds(3), 0.25 * none + 0.75 * nearly_all, atol=1e-2)
+
+
+@pytest.mark.parametrize(("spare", "on_disk"), [(0, False), (-1, True)])
+def test_descriptions_are_held_in_memory_as_far_as_they_fit(
+    spare: int, on_disk: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import keras
+
+    learnt = training(SPEAKERS)
+    inputs = keras.Input((WIDTH,))
+    model = keras.Model(inputs, [inputs * 2, inputs[:, :5]])
+    monkeypatch.setattr(ensemble, "_MEMORY_BYTES", 4 * 180 * (WIDTH + 5) + spare)
+    found = ensemble._describe_rows(model, learnt, np.zeros((0, 0), np.float32), tmp_path)
+    rows = learnt.rows[np.arange(180)]
+    np.testing.assert_allclose(found[0], 2 * rows)
+    np.testing.assert_allclose(found[1], rows[:, :5])
+    assert bool(list(tmp_path.iterdir())) is on_disk
 
 
 def sums(rows: np.ndarray, clips: int) -> SpeakerStatistics:
