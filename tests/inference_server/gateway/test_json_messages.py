@@ -69,6 +69,13 @@ def test_a_wrong_field_is_named(fields: dict[str, Any], field: str, says: str) -
     assert says in violation.description
 
 
+def test_one_of_a_list_of_words_is_such_a_word() -> None:
+    assert to_message({"state": "RUNNING"}, ser_pb2.TrainingJob()).state == ser_pb2.TrainingJob.RUNNING
+    for wrong in ("running", "", 2, True, ["RUNNING"]):
+        with pytest.raises(ConfigError, match=r"^state: expected one of .*QUEUED, RUNNING, "):
+            to_message({"state": wrong}, ser_pb2.TrainingJob())
+
+
 @pytest.mark.parametrize("value", ["0.5", "NaN", True, [], {}, 10**400, float("inf"), float("nan")])
 def test_a_number_is_a_finite_one(value: object) -> None:
     assert to_message({"uncertain_below": 1}, ser_pb2.PredictRequest()).uncertain_below == 1.0
