@@ -29,7 +29,8 @@ serve: setup ## Serve the models: gRPC on 50051, HTTP on 5000 (settings: ser-ser
 	$(BIN)/ser-server
 
 # A file's tests stay in one process, for what its fixtures have made serves them all; -n 0 runs all in this one.
-PARALLEL := -n auto --maxprocesses 4 --dist loadfile
+# Three at once on two cores too: much of a test is waiting for what it has started.
+PARALLEL := -n 3 --dist loadfile
 test: setup ## Run the tests (SER_EMODB_ZIP=<zip> adds those that want the real corpus)
 	$(BIN)/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
 

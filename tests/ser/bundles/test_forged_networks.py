@@ -183,6 +183,11 @@ def test_what_is_no_network_of_ours_is_refused_in_words(model: Any, change: Chan
         check_network(packed(model))
 
 
+def test_a_file_of_another_kind_is_told(content: bytes) -> None:
+    with pytest.raises(ValueError, match="expected the identifier b'TFL3', got b'TFL2'"):
+        check_network(content[:4] + b"TFL2" + content[8:])
+
+
 @pytest.mark.parametrize("change", TAKEN.values(), ids=TAKEN)
 def test_what_differs_by_little_is_taken(model: Any, change: Change) -> None:
     change(model)

@@ -44,6 +44,11 @@ def start_owner(root: Path) -> tuple[subprocess.Popen[str], Path]:
     return owner, Path(owner.stdout.readline().strip())
 
 
+def test_a_folder_is_its_owner_s_alone(tmp_path: Path) -> None:
+    with scratch_folder(tmp_path) as folder:
+        assert folder.stat().st_mode & 0o777 == 0o700
+
+
 def test_what_a_dead_owner_left_is_removed_and_what_a_living_one_has_is_not(tmp_path: Path) -> None:
     (tmp_path / "somebody's").mkdir()
     dead, left = start_owner(tmp_path)
