@@ -97,15 +97,12 @@ def faults_of(path: str, content: bytes) -> list[Fault]:
 def readers_of(variable: str, content: bytes) -> list[int]:
     """Lines in functions of a file that read a variable, or what its module makes of it when it is imported."""
     read: set[int] = set()
-    pending, seen = [variable], set[str]()
     tree = ast.parse(content)
-    while pending:
-        name = pending.pop()
-        if name not in seen:
-            seen.add(name)
-            lines, made = _reading(name, tree)
-            read |= lines
-            pending += made
+    names = [variable]
+    for name in names:  # which grows
+        lines, made = _reading(name, tree)
+        read |= lines
+        names += sorted(made - set(names))
     return sorted(read)
 
 
