@@ -101,9 +101,21 @@ class Dataset(CorpusStages):
                 "dataset_load_normalize": normalize,
             },
         )
-        manifest = self.prepare(force=force)
-        folder = self.extract()
+        self.prepare(force=force)
+        return iter(self)
+
+    def __len__(self) -> int:
+        """How many clips there are; the corpus is prepared first, where it is not."""
+        return len(self.prepare().clips)
+
+    def __iter__(self) -> Iterator[tuple[Clip, Samples]]:
+        """The clips and their samples, see `load`; decoded as it goes."""
+        manifest, folder = self.prepare(), self.extract()
         return ((clip, corpus_folder.read_clip(folder, clip)) for clip in manifest.clips)
+
+    def __repr__(self) -> str:
+        """Where it comes from, without what is secret in it, and where it is kept: fetches nothing."""
+        return f"Dataset({self._source.description!r}, in {str(self.data_path)!r})"
 
     @property
     def piece_samples(self) -> int:

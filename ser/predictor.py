@@ -8,13 +8,13 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial, reduce
 from operator import add
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from ser.audio.recordings import MAX_SECONDS, SAMPLE_RATE_HZ, Check, Samples, decode, read
-from ser.bundles.model_store import open_bundle, training_now
+from ser.audio.recordings import MAX_SECONDS, SAMPLE_RATE_HZ, Check, Samples, decode, of_samples, read
+from ser.bundles.model_store import newest_model, open_bundle, training_now
 from ser.errors import ConfigError, FieldViolation, NotFoundError, UnsupportedError
 from ser.features import About
 from ser.speakers.enrolment import REFRESH_SECONDS, Speakers, check_speaker
@@ -22,6 +22,8 @@ from ser.speakers.statistics import SpeakerAdaptation, SpeakerStatistics, togeth
 
 AudioFile = str | os.PathLike[str] | bytes
 """A file's path, or the bytes of one: WAV, FLAC, OGG or MP3, any rate and channels."""
+Audio = AudioFile | BinaryIO | tuple[npt.NDArray[Any], float]
+"""An audio file, also an open one; or samples, as `ser.audio.recordings.of_samples` takes them, and their rate."""
 _PIECES_AT_ONCE = 64
 """Rows that go through the network together: threads that share it wait no longer for each other than that takes."""
 
@@ -39,7 +41,7 @@ class Piece:
     """Label to probability."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Prediction:
     """What the model makes of one recording."""
 
@@ -56,6 +58,12 @@ class Prediction:
     """Which of speaker, gender and text the model would use and did not know: their features were zero."""
     speaker_clips: int = 0
     """How many clips of the speaker the model adapted to; 0 if it did not."""
+
+    def __repr__(self) -> str:
+        """What a person wants to see of it: `Prediction('clip.wav': anger 0.83, joy 0.11)`."""
+        likeliest = sorted(self.probabilities.items(), key=lambda item: -item[1])
+        known = [f"{label} {probability:.2f}" for label, probability in likeliest[:2]]
+        return f"Prediction({self.sample_name!r}: {', '.join(known)}{', uncertain' * (self.prediction == UNCERTAIN)})"
 
     def or_uncertain(self, threshold: float) -> Self:
         """This, or `UNCERTAIN` in place of the label where the most probable one has less than a threshold.
@@ -86,19 +94,25 @@ class Predictor:
     """A model, ready to predict. Imports neither TensorFlow nor librosa.
 
     Example:
-        >>> predictor = Predictor("models", "KerasClassifier-0123456789ab")  # doctest: +SKIP
+        >>> predictor = Predictor("models")  # doctest: +SKIP
         >>> predictor.predict("clip.wav").prediction  # doctest: +SKIP
+        'anger'
+        >>> predictor.predict((samples, 44_100)).prediction  # doctest: +SKIP
         'anger'
     """
 
     def __init__(
-        self, model_save_path: str | os.PathLike[str], model_id: str, *, refresh_seconds: float = REFRESH_SECONDS
+        self,
+        model_save_path: str | os.PathLike[str],
+        model_id: str | None = None,
+        *,
+        refresh_seconds: float = REFRESH_SECONDS,
     ) -> None:
         """Opens a model and checks that it is whole.
 
         Args:
             model_save_path: Folder of models, or its address in an object store, as `s3://bucket/models`.
-            model_id: Which model.
+            model_id: Which model; by default the one that was made last, as on the command line.
             refresh_seconds: How long, at an address, what was read of an enrolled speaker counts.
 
         Raises:
@@ -107,19 +121,23 @@ class Predictor:
             StorageError: If the operating system does not let one be read.
             StoreError: If the address cannot be reached.
         """
-        self.bundle = open_bundle(model_save_path, model_id)
+        self.bundle = open_bundle(model_save_path, model_id or newest_model(model_save_path))
         self.model_id = self.bundle.manifest.model_id
         self.classes = self.bundle.manifest.classes
         self._place = model_save_path
         self._refresh_seconds = refresh_seconds
 
+    def __repr__(self) -> str:
+        """Which model, and what it knows: `Predictor('KerasClassifier-0123456789ab': anger, joy)`."""
+        return f"Predictor({self.model_id!r}: {', '.join(self.classes)})"
+
     def predict(
         self,
-        recording: AudioFile,
+        recording: Audio,
         *,
         about: About | None = None,
         speaker: SpeakerStatistics | None = None,
-        enrollment_clips: Sequence[AudioFile] | SpeakerStatistics = (),
+        enrollment_clips: Sequence[Audio] | SpeakerStatistics = (),
         name: str | None = None,
         threshold: float = 0.0,
         max_seconds: float = MAX_SECONDS,
@@ -145,7 +163,7 @@ class Predictor:
             LimitError: If it is longer than `max_seconds`.
             UnsupportedError: If there are enrollment clips and the model does not adapt to speakers.
         """
-        about, name = about or About(), name or ("audio" if isinstance(recording, bytes) else Path(recording).name)
+        about, name = about or About(), name or _name(recording)
         if enrollment_clips:
             heard = (
                 enrollment_clips
@@ -194,7 +212,7 @@ class Predictor:
         rows = self.bundle.frontend.transform(samples, About(), check=check)
         return self.bundle.frontend.statistics(rows, clips=1)
 
-    def listen_to(self, recordings: Sequence[AudioFile], *, max_seconds: float = MAX_SECONDS) -> SpeakerStatistics:
+    def listen_to(self, recordings: Sequence[Audio], *, max_seconds: float = MAX_SECONDS) -> SpeakerStatistics:
         """What several unlabelled recordings of one speaker tell of the voice.
 
         Args:
@@ -237,7 +255,7 @@ class Predictor:
     def enroll(
         self,
         speaker: str,
-        recordings: Sequence[AudioFile],
+        recordings: Sequence[Audio],
         *,
         replace: bool = False,
         max_seconds: float = MAX_SECONDS,
@@ -346,7 +364,17 @@ class Predictor:
         return {label: float(value) for label, value in zip(self.classes, probabilities, strict=True)}
 
 
-def _samples(recording: AudioFile, name: str, max_seconds: float) -> Samples:
-    if isinstance(recording, bytes):
-        return decode(recording, name=name, max_seconds=max_seconds).samples
-    return read(Path(recording), max_seconds=max_seconds).samples
+def _name(recording: Audio) -> str:
+    return Path(recording).name if isinstance(recording, str | os.PathLike) else "audio"
+
+
+def _samples(recording: Audio, name: str, max_seconds: float) -> Samples:
+    match recording:
+        case bytes():
+            return decode(recording, name=name, max_seconds=max_seconds).samples
+        case (samples, sample_rate_hz):
+            return of_samples(samples, sample_rate_hz, name=name, max_seconds=max_seconds).samples
+        case str() | os.PathLike():
+            return read(Path(recording), max_seconds=max_seconds).samples
+        case _:
+            return decode(recording.read(), name=name, max_seconds=max_seconds).samples

@@ -29,7 +29,7 @@ DEFAULTS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "Trainer": (ser.Trainer, {"model_config": None, "random_state": 42}),
     "train": (ser.Trainer.train, {"force": False}),
     "run": (ser.run, {"limits": None, "access": None}),
-    "Predictor": (ser.Predictor, {"refresh_seconds": 10.0}),
+    "Predictor": (ser.Predictor, {"model_id": None, "refresh_seconds": 10.0}),
     "predict": (
         ser.Predictor.predict,
         {"about": None, "speaker": None, "enrollment_clips": (), "name": None, "threshold": 0.0, "max_seconds": 600.0},

@@ -12,6 +12,7 @@ import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +41,12 @@ _MOST_CHUNKS = 64
 """Chunks of a WAV up to its samples; programs write a handful, and each costs a step of a loop."""
 _MAGIC = (b"RIFF", b"fLaC", b"OggS", b"ID3")
 """How a WAV, a FLAC, an OGG and a tagged MP3 begin; an MP3 without a tag begins with eleven bits that are set."""
+
+_SCALES = {
+    np.dtype(kind): scale
+    for kind, scale in ((np.float32, 1.0), (np.float64, 1.0), (np.int16, 2.0**15), (np.int32, 2.0**31))
+}
+"""Types of samples that are taken as arrays, and what is 1 there."""
 
 Samples = npt.NDArray[np.float32]
 Check = Callable[[], object]
@@ -126,8 +133,54 @@ def decode(
         samples = _read_pcm16(data, header)
     else:
         header, samples = _decode(data, name, max_seconds, max_samples, check)
-        if not np.isfinite(samples).all():
-            raise AudioError(f"{name}: expected finite samples, got NaN or infinity among them")
+        _check_finite(samples, name)
+    return _checked(samples, header, name)
+
+
+def of_samples(
+    samples: npt.NDArray[Any],
+    sample_rate_hz: float,
+    *,
+    name: str = "audio",
+    max_seconds: float = MAX_SECONDS,
+    max_samples: int = MAX_DECODED_SAMPLES,
+) -> Recording:
+    """A recording whose samples are in memory, as a library for audio files gives them.
+
+    It is refused for what `decode` refuses.
+
+    Args:
+        samples: Shape (n,) or (n, channels). Floats from -1 to 1, or whole numbers of 16 or 32 bits.
+        sample_rate_hz: Samples a second, a whole number.
+        name: What to call the recording in errors.
+        max_seconds: Longest duration taken, in seconds.
+        max_samples: Most samples taken, of all channels together.
+
+    Raises:
+        AudioError: If it is refused; the message starts with `name`.
+        LimitError: If it is longer than `max_seconds`, or more than `max_samples`.
+    """
+    given = np.asarray(samples)
+    if given.dtype not in _SCALES or given.ndim not in (1, 2) or (given.ndim == 2 and not given.shape[1]):
+        expected = "samples of shape (n,) or (n, channels), floats or whole numbers of 16 or 32 bits"
+        raise AudioError(f"{name}: expected {expected}, got {given.dtype} of shape {given.shape}")
+    if sample_rate_hz != int(sample_rate_hz):
+        raise AudioError(f"{name}: expected a whole number of samples a second, got {sample_rate_hz:g}")
+    header = Header(int(sample_rate_hz), given.shape[1] if given.ndim == 2 else 1, len(given))
+    _check_header(header, name, max_seconds, max_samples)
+    scaled = (given / _SCALES[given.dtype]).astype(np.float32)
+    samples = _mix_down(scaled.reshape(len(given), header.channels))
+    _check_finite(samples, name)
+    return _checked(samples, header, name)
+
+
+def _check_finite(samples: Samples, name: str) -> None:
+    if not np.isfinite(samples).all():
+        raise AudioError(f"{name}: expected finite samples, got NaN or infinity among them")
+
+
+def _checked(samples: Samples, header: Header, name: str) -> Recording:
+    """The recording, of finite samples at a rate and of a length that are taken."""
     if samples.size == 0:
         raise AudioError(f"{name}: expected a recording, got one without any samples")
     if not samples.any():

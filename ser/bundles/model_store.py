@@ -132,6 +132,23 @@ def list_models(model_save_path: Place) -> list[str]:
     return [name for name in names if os.path.lexists(root / name / MANIFEST)]
 
 
+def newest_model(model_save_path: Place) -> str:
+    """The id of the model that was made last; damaged ones are passed over.
+
+    Raises:
+        NotFoundError: If there is none.
+    """
+    created = {}
+    for name in list_models(model_save_path):
+        try:
+            created[name] = load_manifest(model_save_path, name).created
+        except (DamagedError, StorageError):
+            continue
+    if not created:
+        raise NotFoundError(f"no model in {os.fspath(model_save_path)}; train one with: ser train, or make demo")
+    return max(created, key=lambda name: created[name])
+
+
 def load_manifest(model_save_path: Place, model_id: str) -> Manifest:
     """The manifest of one of `list_models`, without the model.
 

@@ -9,10 +9,10 @@ import typer
 from rich.table import Table
 
 from ser.bundles.manifest import REPORT
-from ser.bundles.model_store import find_bundle
+from ser.bundles.model_store import find_bundle, newest_model
 from ser.cli import request_options as options
 from ser.cli.console import progress_display
-from ser.cli.options import DEFAULT_MODEL_SAVE_PATH, AsJson, ModelSavePath, newest_model, print_json, print_table
+from ser.cli.options import DEFAULT_MODEL_SAVE_PATH, AsJson, ModelSavePath, print_json, print_table
 from ser.dataset import Dataset
 from ser.errors import ConfigError, FieldViolation
 from ser.evaluation import Evaluation

@@ -13,8 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ser.bundles.model_store import list_models, load_manifest
-from ser.errors import ConfigError, DamagedError, FieldViolation, NotFoundError, StorageError
+from ser.errors import ConfigError, FieldViolation
 
 DEFAULT_MODEL_SAVE_PATH = "models"
 ModelSavePath = Annotated[
@@ -78,20 +77,3 @@ def json_object(text: str, field: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ConfigError([FieldViolation(field, f"expected a JSON object, got {text!r}")])
     return value
-
-
-def newest_model(model_save_path: str) -> str:
-    """The id of the model that was made last; damaged ones are passed over.
-
-    Raises:
-        NotFoundError: If there is none.
-    """
-    created = {}
-    for name in list_models(model_save_path):
-        try:
-            created[name] = load_manifest(model_save_path, name).created
-        except (DamagedError, StorageError):
-            continue
-    if not created:
-        raise NotFoundError(f"no model in {model_save_path}; train one with: ser train, or make demo")
-    return max(created, key=lambda name: created[name])

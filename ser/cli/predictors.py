@@ -9,7 +9,6 @@ from typing import Annotated, Any, Protocol
 
 import typer
 
-from ser.cli.options import newest_model
 from ser.errors import ConfigError, FieldViolation
 from ser.features import About
 from ser.predictor import Prediction, Predictor
@@ -67,7 +66,7 @@ def open_predictor(
         SerError: If it is damaged, or the server refuses or does not answer.
     """
     if not server:
-        return Predictor(model_save_path, model_id or newest_model(model_save_path))
+        return Predictor(model_save_path, model_id)
     # The client is another package, which knows gRPC; this one finds it by its entry point.
     found = importlib.metadata.entry_points(group="ser.remote", name="predictor")
     token = _read_line(token_file) if token_file else None
