@@ -198,3 +198,22 @@ def test_what_is_hardly_there_has_no_header(data: bytes) -> None:
 def test_a_missing_file_is_not_found(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match=r"nowhere\.wav: no such file"):
         recordings.read(tmp_path / "nowhere.wav")
+
+
+@pytest.mark.parametrize(("dtype", "full_scale"), [("float32", 1), ("float64", 1), ("int16", 2**15), ("int32", 2**31)])
+def test_samples_in_memory_are_what_their_file_says(dtype: str, full_scale: int) -> None:
+    whole = np.round(tone(0.5, 8_000) * 2**14) / 2**15  # half of what there is, which every kind can say
+    told = recordings.of_samples((whole * full_scale).astype(dtype), 8_000)
+    np.testing.assert_array_equal(told.samples, recordings.decode(wav(whole, 8_000)).samples)
+    assert (told.source_rate_hz, told.source_channels) == (8_000, 1)
+    assert np.abs(told.samples).max() == pytest.approx(np.abs(whole).max(), rel=0.05)
+
+
+def test_channels_in_memory_are_averaged_and_bounded() -> None:
+    left = tone(0.5)
+    both = np.stack([left, np.zeros_like(left)], axis=1)
+    told = recordings.of_samples(both, 16_000, max_samples=both.size)
+    np.testing.assert_allclose(told.samples, left / 2, atol=1e-6)
+    assert told.source_channels == 2
+    with pytest.raises(LimitError, match="samples of all channels together"):
+        recordings.of_samples(both, 16_000, max_samples=both.size - 1)
