@@ -164,7 +164,7 @@ def of_samples(
     if given.dtype not in _SCALES or given.ndim not in (1, 2) or (given.ndim == 2 and not given.shape[1]):
         expected = "samples of shape (n,) or (n, channels), floats or whole numbers of 16 or 32 bits"
         raise AudioError(f"{name}: expected {expected}, got {given.dtype} of shape {given.shape}")
-    if sample_rate_hz != int(sample_rate_hz):
+    if not float(sample_rate_hz).is_integer():
         raise AudioError(f"{name}: expected a whole number of samples a second, got {sample_rate_hz:g}")
     header = Header(int(sample_rate_hz), given.shape[1] if given.ndim == 2 else 1, len(given))
     _check_header(header, name, max_seconds, max_samples)

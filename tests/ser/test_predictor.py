@@ -73,6 +73,8 @@ def test_samples_of_other_kinds_rates_and_channels_are_as_their_file_is(predicto
         (np.zeros(9, np.uint8), 16_000, AudioError, "whole numbers of 16 or 32 bits, got uint8"),
         (np.array(["a"]), 16_000, AudioError, "got <U1"),
         (SAMPLES, 16_000.5, AudioError, "expected a whole number of samples a second, got 16000.5"),
+        (SAMPLES, np.nan, AudioError, "expected a whole number of samples a second, got nan"),
+        (SAMPLES, np.inf, AudioError, "expected a whole number of samples a second, got inf"),
         (SAMPLES, 10, AudioError, "expected a sampling rate of 1000 to 768000 Hz, got 10 Hz"),
         (np.full(900, np.nan), 16_000, AudioError, "expected finite samples"),
         (np.zeros(900), 16_000, AudioError, "expected speech, got silence"),
