@@ -101,8 +101,7 @@ class Dataset(CorpusStages):
                 "dataset_load_normalize": normalize,
             },
         )
-        self.prepare(force=force)
-        return iter(self)
+        return self._decoded(self.prepare(force=force))
 
     def __len__(self) -> int:
         """How many clips there are; the corpus is prepared first, where it is not."""
@@ -110,7 +109,10 @@ class Dataset(CorpusStages):
 
     def __iter__(self) -> Iterator[tuple[Clip, Samples]]:
         """The clips and their samples, see `load`; decoded as it goes."""
-        manifest, folder = self.prepare(), self.extract()
+        return self._decoded(self.prepare())
+
+    def _decoded(self, manifest: corpus_folder.Manifest) -> Iterator[tuple[Clip, Samples]]:
+        folder = self.extract()
         return ((clip, corpus_folder.read_clip(folder, clip)) for clip in manifest.clips)
 
     def __repr__(self) -> str:

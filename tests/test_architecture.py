@@ -45,14 +45,19 @@ FORBIDDEN_IN_SER = {
 }
 
 
-def imported(path: Path) -> set[str]:
-    names: set[str] = set()
+def imports(path: Path) -> set[tuple[str, str]]:
+    """Modules that a file imports, wherever in it that stands, each with a name that it takes from there, or none."""
+    found: set[tuple[str, str]] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
+            found |= {(alias.name, "") for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names.add(node.module)
-    return names
+            found |= {(node.module, alias.name) for alias in node.names}
+    return found
+
+
+def imported(path: Path) -> set[str]:
+    return {module for module, _ in imports(path)}
 
 
 def sources(package: str) -> list[Path]:
@@ -82,19 +87,13 @@ def room_of(path: Path) -> str:
 
 
 def rooms_imported(path: Path) -> set[str]:
-    """The rooms that a file imports from, wherever in it that stands."""
+    """The rooms that a file imports from."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-        if isinstance(node, ast.ImportFrom):
-            assert not node.level, f"{path.relative_to(ROOT)}: a relative import"
-            names = [f"{node.module}.{alias.name}" for alias in node.names]
-        for name in names:
-            top, _, rest = name.partition(".")
-            room = rest.partition(".")[0]
-            if top == "ser":
-                is_room = (ROOT / "ser" / room).is_dir() or (ROOT / "ser" / f"{room}.py").is_file()
-                found.add(room if room and is_room else "ser")
+    for module, name in imports(path):
+        top, room, *_ = f"{module}.{name}".split(".")
+        if top == "ser":
+            is_room = (ROOT / "ser" / room).is_dir() or (ROOT / "ser" / f"{room}.py").is_file()
+            found.add(room if room and is_room else "ser")
     return found
 
 
@@ -130,15 +129,14 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
 
 
 def imported_modules(path: Path, modules: set[str]) -> set[str]:
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            full = {f"{node.module}.{alias.name}" for alias in node.names}
-            found |= full & modules
-            found |= {str(node.module)} if full - modules else set()
+    found = {full if (full := f"{module}.{name}") in modules else module for module, name in imports(path)}
     return found & modules
+
+
+def test_ser_imports_by_full_names() -> None:
+    for path in sources("ser"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            assert not (isinstance(node, ast.ImportFrom) and node.level), f"{path.relative_to(ROOT)}: a relative import"
 
 
 def test_ser_knows_no_pipeline_engine_and_no_protocol() -> None:
