@@ -26,6 +26,7 @@ from rich.console import Console
 from rich.table import Table
 from sklearn.metrics import recall_score
 
+from ser.bundles.judgements import Judgements
 from ser.bundles.litert import LiteRTModel
 from ser.config import parse
 from ser.dataset import Dataset
@@ -91,7 +92,8 @@ def _judge(features: FeatureSet, frontend: FrontEnd, fold: Fold, request: TrainR
     for clips in CLIPS:
         told = enrolled(fitted.adaptation, test, frontend, clips, seed=request.random_state)
         if served:
-            probabilities = served(with_profiles(fitted.standardiser(test.rows), fitted.adaptation, told))
+            answer = served(with_profiles(fitted.standardiser(test.rows), fitted.adaptation, told))
+            probabilities = Judgements.of(answer, len(features.classes)).probabilities
         else:
             probabilities = fitted.predict(test.rows, told)
         predicted[str(clips)] = test.average(probabilities).argmax(axis=1).tolist()

@@ -12,12 +12,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from inference_server.worker import KEPT_BYTES
 from ser.acoustics import describe
 from ser.audio.recordings import SAMPLE_RATE_HZ
 from ser.features import About
 from ser.parallel import keep_freed_memory
 from ser.predictor import Predictor
+from ser_inference_server.worker import KEPT_BYTES
 
 SECONDS = 3
 TIMES = 100

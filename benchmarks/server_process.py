@@ -33,7 +33,7 @@ class ServerProcess:
             folder: Where its data, models and log are; the log goes on where an earlier server's ended.
             workers: How many.
             environment: What to set besides its settings.
-            settings: Of `inference_server.settings`, without the prefix.
+            settings: Of `ser_inference_server.settings`, without the prefix.
 
         Raises:
             RuntimeError: If it does not come up; the message is its log.
@@ -75,7 +75,7 @@ class ServerProcess:
     def worker_rss_bytes(self) -> list[int]:
         """Resident memory of each worker, in the order of their process ids."""
         found = []
-        for pid in self.children("inference_server.worker"):
+        for pid in self.children("ser_inference_server.worker"):
             try:
                 status = Path(f"/proc/{pid}/status").read_text()
                 found.append(int(status.partition("VmRSS:")[2].split()[0]) * 1_024)

@@ -1,5 +1,5 @@
 """`python -m inference_server` is `ser-server`."""
 
-from inference_server.cli import main
+from ser_inference_server.programs import server
 
-main()
+server()

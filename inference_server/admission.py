@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import ipaddress
 
-from inference_server.failures import OverloadedError
-from inference_server.settings import Settings
+from ser_inference_server.failures import OverloadedError
+from ser_inference_server.settings import Settings
 
 
 class Admission:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from types import TracebackType
 
-from inference_server.failures import DeadlineError, OverloadedError
+from ser_inference_server.failures import DeadlineError, OverloadedError
 
 
 class SlowBodyError(DeadlineError):

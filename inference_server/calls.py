@@ -12,20 +12,20 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from inference_server import metrics
-from inference_server.admission import Admission, caller_of
-from inference_server.bytes_in_flight import Arrival, BytesInFlight
-from inference_server.failures import (
+from ser.errors import Code, SerError
+from ser_inference_server import metrics
+from ser_inference_server.admission import Admission, caller_of
+from ser_inference_server.bytes_in_flight import Arrival, BytesInFlight
+from ser_inference_server.failures import (
     DeadlineError,
     DefectError,
     StoppingError,
     grpc_code,
 )
-from inference_server.roots import Roots
-from inference_server.settings import Settings
-from inference_server.threads import Threads
-from inference_server.tokens import RIGHTS, Right
-from ser.errors import Code, SerError
+from ser_inference_server.roots import Roots
+from ser_inference_server.settings import Settings
+from ser_inference_server.threads import Threads
+from ser_inference_server.tokens import RIGHTS, Right
 
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 _MESSAGES_IN_FLIGHT = 8

@@ -108,10 +108,17 @@ def _prediction(request: ser_pb2.PredictRequest) -> Iterator[FieldViolation]:
         for name in ("speaker", "gender", "text"):
             if getattr(request, name):
                 yield FieldViolation(name, f"expected only with audio, came with {given[0]}")
-    if request.enrollment_clips:
-        if given == ["sample_name"]:
-            yield FieldViolation("enrollment_clips", "expected only with audio or clips, came with sample_name")
-        elif len(speakers := {clip.speaker for clip in request.clips}) > 1:
-            yield FieldViolation("enrollment_clips", f"expected clips of one speaker, they name {len(speakers)}")
+    yield from _adaptation(request, given)
     if not 0 <= request.uncertain_below <= 1:
         yield FieldViolation("uncertain_below", f"expected 0 to 1, got {request.uncertain_below:g}")
+
+
+def _adaptation(request: ser_pb2.PredictRequest, given: Sequence[str]) -> Iterator[FieldViolation]:
+    """What is wrong with what the model is to adapt to; `given` is what is to be predicted."""
+    asked = [("enrollment_clips", ["audio", "clips"])] if request.enrollment_clips else []
+    asked += [("adapt", ["clips"])] if request.adapt else []
+    for field, expected in asked:
+        if len(given) == 1 and given[0] not in expected:
+            yield FieldViolation(field, f"expected only with {' or '.join(expected)}, came with {given[0]}")
+        elif len(speakers := {clip.speaker for clip in request.clips}) > 1:
+            yield FieldViolation(field, f"expected clips of one speaker, they name {len(speakers)}")

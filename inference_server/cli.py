@@ -7,10 +7,11 @@ import sys
 import pydantic
 from pydantic_settings import CliApp
 
-from inference_server import logs
-from inference_server.ports import PortError
-from inference_server.settings import Settings
-from inference_server.supervisor import StartError, Supervisor, model_root_hint
+from ser.request import DEFAULT_MODEL_TYPE
+from ser_inference_server import logs
+from ser_inference_server.ports import PortError
+from ser_inference_server.settings import Settings
+from ser_inference_server.supervisor import StartError, Supervisor, model_root_hint
 
 
 def main() -> None:
@@ -58,10 +59,6 @@ def _welcome(settings: Settings) -> str:
         f"gRPC on {settings.host}:{settings.grpc_port}, HTTP on {address} (the API's page is there), "
         f"{settings.workers} workers\n"
         f'train    curl{token} {address}/train --json \'{{"data_path": "{settings.data_root}", "remote_url": '
-        f'"embedded:", "model_type": "KerasClassifier", "model_save_path": "{settings.model_root}"}}\'\n'
+        f'"embedded:", "model_type": "{DEFAULT_MODEL_TYPE}", "model_save_path": "{settings.model_root}"}}\'\n'
         f"predict  curl{token} {address}/predict -F audio=@YOUR.wav -F model_id={model_id}\n"
     )
-
-
-if __name__ == "__main__":
-    main()

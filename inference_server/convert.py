@@ -11,10 +11,6 @@ from google.protobuf import json_format
 from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from inference_server.failures import STATUSES, JobFailedError
-from inference_server.jobs.store import Job
-from inference_server.roots import Roots
-from inference_server.settings import Settings
 from ser.bundles.bundle import Bundle
 from ser.bundles.manifest import TFLITE, Manifest
 from ser.errors import Code, ConfigError, FieldViolation
@@ -24,6 +20,10 @@ from ser.speakers.enrolment import KnownSpeaker
 from ser.storage.access import shown_address
 from ser.streaming import Window
 from ser_api.v1 import ser_pb2
+from ser_inference_server.failures import STATUSES, JobFailedError
+from ser_inference_server.jobs.store import Job
+from ser_inference_server.roots import Roots
+from ser_inference_server.settings import Settings
 
 
 def train_fields(request: ser_pb2.TrainRequest) -> dict[str, Any]:
@@ -70,6 +70,7 @@ def predict_response(prediction: Prediction, model: Bundle) -> ser_pb2.PredictRe
         unknown=prediction.unknown,
         model=identity(model),
         speaker_clips=prediction.speaker_clips,
+        familiarity=prediction.familiarity,
     )
 
 
@@ -84,6 +85,7 @@ def predict_response_of_clips(predictions: Sequence[Prediction], model: Bundle) 
                 pieces=_pieces(prediction.pieces),
                 unknown=prediction.unknown,
                 speaker_clips=prediction.speaker_clips,
+                familiarity=prediction.familiarity,
             )
             for prediction in predictions
         ],
@@ -102,6 +104,7 @@ def stream_response(window: Window, model: Bundle | None) -> ser_pb2.StreamPredi
         silence=prediction is None,
         model=identity(model) if model else None,
         speaker_clips=prediction.speaker_clips if prediction else 0,
+        familiarity=prediction.familiarity if prediction else None,
     )
 
 

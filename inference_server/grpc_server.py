@@ -14,14 +14,14 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
-from inference_server import checks
-from inference_server.calls import Call, Calls, request_id
-from inference_server.failures import GoneError, grpc_code, retry_after, to_status
-from inference_server.reflection import add_reflection
-from inference_server.settings import Settings
-from inference_server.wire import check_message
 from ser.errors import ConfigError, FieldViolation, SerError
 from ser_api.v1 import ser_pb2
+from ser_inference_server import checks
+from ser_inference_server.calls import Call, Calls, request_id
+from ser_inference_server.failures import GoneError, grpc_code, retry_after, to_status
+from ser_inference_server.reflection import add_reflection
+from ser_inference_server.settings import Settings
+from ser_inference_server.wire import check_message
 
 REQUEST_ID = "x-request-id"
 SERVICE: ServiceDescriptor = ser_pb2.DESCRIPTOR.services_by_name["SpeechEmotionRecognition"]

@@ -1,4 +1,4 @@
-"""Asks the server on this machine whether it takes calls: `python -m inference_server.health`, a container's probe."""
+"""A container's probe, `python -m ser_inference_server.health`: does the server on this machine take calls?"""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import http.client
 import ssl
 import sys
 
-from inference_server.settings import Settings
+from ser_inference_server.settings import Settings
 
 _SECONDS = 4.0
 

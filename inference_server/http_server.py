@@ -18,12 +18,12 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.exceptions import InvalidState
 from websockets.frames import CloseCode
 
-from inference_server.admission import caller_of
-from inference_server.calls import request_id
-from inference_server.failures import OverloadedError
-from inference_server.gateway.answers import failure, head
-from inference_server.settings import Settings
 from ser.errors import Code, LimitError, SerError
+from ser_inference_server.admission import caller_of
+from ser_inference_server.calls import request_id
+from ser_inference_server.failures import OverloadedError
+from ser_inference_server.gateway.answers import failure, head
+from ser_inference_server.settings import Settings
 
 MAX_HEAD_BYTES = 64 << 10
 """Largest head of a request: its first line and its headers."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from inference_server import convert
-from inference_server.calls import Call
-from inference_server.failures import HeldUpError
-from inference_server.threads import FILE_THREADS, Threads
 from ser.bundles.model_store import list_models, load_manifest
 from ser.errors import DamagedError, NotFoundError, StorageError
 from ser_api.v1 import ser_pb2
+from ser_inference_server import convert
+from ser_inference_server.calls import Call
+from ser_inference_server.failures import HeldUpError
+from ser_inference_server.threads import FILE_THREADS, Threads
 
 MANIFEST_SECONDS = 5.0
 """How long a manifest is waited for."""

@@ -34,7 +34,7 @@ def configure(level: str, style: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Lines() if style == "text" else _Json())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    # Each call is logged once, by `inference_server.calls`.
+    # Each call is logged once, by `ser_inference_server.calls`.
     logging.getLogger("uvicorn.access").disabled = True
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
 

@@ -11,9 +11,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from inference_server.jobs.queue import JobQueue
-from inference_server.jobs.store import State
 from ser.errors import SerError
+from ser_inference_server.jobs.queue import JobQueue
+from ser_inference_server.jobs.store import State
 
 CALLS = Counter("ser_calls", "Calls that have ended.", ["rpc", "protocol", "code"])
 SECONDS = Histogram(

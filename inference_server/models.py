@@ -8,12 +8,12 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 
-from inference_server.cost import Cost
 from ser.bundles.manifest import FILES, MANIFEST
 from ser.bundles.model_store import find_bundle, read_undisturbed
 from ser.errors import DamagedError, NotFoundError, SerError, StorageError
 from ser.predictor import Predictor
 from ser.storage.stores import is_address
+from ser_inference_server.cost import Cost
 
 Signature = tuple[tuple[int, int, int], ...]
 logger = logging.getLogger("ser.models")
@@ -114,4 +114,5 @@ def _signature_of(folder: Path, model_id: str) -> Signature:
 
 def _signature(path: str) -> Signature:
     states = [os.stat(f"{path}/{name}") for name in (MANIFEST, *FILES)]  # noqa: PTH116 - as above
-    return tuple((state.st_mtime_ns, state.st_size, state.st_ino) for state in states)
+    # Not when it was modified: a copy keeps that, and may get the number of the file that it comes in place of.
+    return tuple((state.st_ctime_ns, state.st_size, state.st_ino) for state in states)

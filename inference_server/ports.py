@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import socket
 import struct
@@ -59,16 +58,22 @@ def hold(name: str, host: str, port: int, *, shared: bool = True) -> socket.sock
     return held
 
 
-def refuse_newcomers(listener: socket.socket) -> None:
+def refuse_newcomers(listener: socket.socket) -> bool:
     """Lets nobody else connect to a listening socket, whoever holds it; connections that wait can still be accepted.
 
     Closing it instead would reset those that nobody has accepted yet. A caller who comes now is not answered by the
-    kernel, asks again a second later, and is refused if the socket is closed by then. Linux only; elsewhere callers are
-    let in until it is closed.
+    kernel, asks again a second later, and is refused if the socket is closed by then. Linux only, and not every kernel
+    lets a user without rights do it; elsewhere callers are let in until the socket is closed.
+
+    Returns:
+        Whether newcomers are kept out.
     """
     if sys.platform != "linux":
-        return
+        return False
     program = ctypes.create_string_buffer(_NO_SYN, len(_NO_SYN))
     count = len(_NO_SYN) // struct.calcsize("HBBI")
-    with contextlib.suppress(OSError):  # a kernel without packet filters
+    try:
         listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HP", count, ctypes.addressof(program)))
+    except OSError:  # a kernel without packet filters, or not for this user
+        return False
+    return True

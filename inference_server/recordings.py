@@ -10,18 +10,18 @@ from functools import reduce
 from operator import add
 from typing import Self
 
-from inference_server import convert, metrics
-from inference_server.calls import Call
-from inference_server.cost import LOOP_SECONDS, Cost
-from inference_server.models import ServedModel
-from inference_server.settings import Settings
-from inference_server.threads import Threads
 from ser.audio.recordings import SAMPLE_RATE_HZ, Samples, decode, header_of, wave_header
 from ser.errors import AudioError, ConfigError, FieldViolation, LimitError
 from ser.features import About
 from ser.predictor import Prediction, Predictor
 from ser.speakers.statistics import SpeakerStatistics, together
 from ser_api.v1 import ser_pb2
+from ser_inference_server import convert, metrics
+from ser_inference_server.calls import Call
+from ser_inference_server.cost import LOOP_SECONDS, Cost
+from ser_inference_server.models import ServedModel
+from ser_inference_server.settings import Settings
+from ser_inference_server.threads import Threads
 
 
 @dataclass(frozen=True)
@@ -60,9 +60,16 @@ class Recordings:
             raise LimitError(f"{field}: expected at most {limit} in one call (SER_MAX_CLIPS), got {len(clips)}")
 
     async def listen(
-        self, clips: Sequence[bytes], field: str, model: ServedModel, call: Call
+        self, clips: Sequence[bytes], field: str, model: ServedModel, call: Call, *, of_each: str = ""
     ) -> SpeakerStatistics | None:
         """What recordings of one speaker tell of the voice; None if there are none.
+
+        Args:
+            clips: The recordings' bytes.
+            field: The list that they came in, for errors.
+            model: Who listens.
+            call: The call that they came by.
+            of_each: What follows the number in the field's name.
 
         Raises:
             ConfigError: If one cannot be decoded, or holds nothing to analyse.
@@ -71,7 +78,7 @@ class Recordings:
             DeadlineError: If nobody waits any more.
         """
         self.check_number(clips, field)
-        fields = [f"{field}[{number}]" for number in range(len(clips))]
+        fields = [f"{field}[{number}]{of_each}" for number in range(len(clips))]
 
         def work() -> SpeakerStatistics:
             self._check_sum(clips, fields, call)

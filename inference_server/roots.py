@@ -6,9 +6,10 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from inference_server.settings import Settings, local_folder
+from ser.encoders.storage import encoder_root
 from ser.errors import FieldViolation, SerError
 from ser.storage.stores import is_address, local_path
+from ser_inference_server.settings import Settings, local_folder
 
 
 class Roots:
@@ -20,6 +21,7 @@ class Roots:
             settings.model_root: "the model root",
             settings.data_root: "the data root",
             str(settings.jobs_path.parent): "the state root",
+            str(encoder_root()): "the encoder root",
         }
         self._names: Mapping[str, str] = {
             str(folder): name

@@ -12,19 +12,6 @@ from typing import Protocol
 
 from google.api import httpbody_pb2
 
-from inference_server import checks, convert, metrics, models
-from inference_server.calls import Call, Calls
-from inference_server.cost import LOOP_SECONDS
-from inference_server.failures import CancelledJobError, HeldUpError, StoppingError
-from inference_server.jobs.errors import QueueError
-from inference_server.jobs.queue import JobQueue
-from inference_server.jobs.store import Job, State
-from inference_server.listing import summaries
-from inference_server.models import ServedModel
-from inference_server.paths import resolve_inside
-from inference_server.recordings import Recordings, Sound
-from inference_server.roots import Roots
-from inference_server.settings import Settings
 from ser.audio.recordings import SAMPLE_RATE_HZ
 from ser.bundles.bundle import Bundle
 from ser.bundles.model_store import delete_bundle, load_report
@@ -34,10 +21,25 @@ from ser.errors import ConfigError, DamagedError, FieldViolation, SerError
 from ser.predictor import Prediction
 from ser.request import TrainRequest
 from ser.sources import open_source
+from ser.speakers.statistics import together
+from ser.steps.feature_extraction import check_encoders
 from ser.storage.access import shown_address
 from ser.storage.stores import is_address
 from ser.streaming import StreamConfig, StreamingPredictor, Window
 from ser_api.v1 import ser_pb2
+from ser_inference_server import checks, convert, metrics, models
+from ser_inference_server.calls import Call, Calls
+from ser_inference_server.cost import LOOP_SECONDS
+from ser_inference_server.failures import CancelledJobError, HeldUpError, StoppingError
+from ser_inference_server.jobs.errors import QueueError
+from ser_inference_server.jobs.queue import JobQueue
+from ser_inference_server.jobs.store import Job, State
+from ser_inference_server.listing import summaries
+from ser_inference_server.models import ServedModel
+from ser_inference_server.paths import resolve_inside
+from ser_inference_server.recordings import Recordings, Sound
+from ser_inference_server.roots import Roots
+from ser_inference_server.settings import Settings
 
 _SECONDS_BETWEEN_LOOKS = 0.2
 _SECONDS_WITHOUT_QUEUE = 30.0
@@ -132,6 +134,9 @@ class SpeechEmotionRecognition:
             sound = Sound(audio, "audio", request.sample_name, convert.about(request))
             prediction = (await self._recordings.predict([sound], model, heard, call))[0]
             return convert.predict_response(prediction.or_uncertain(threshold), bundle)
+        if request.adapt:
+            all_clips = [clip.audio for clip in request.clips]
+            heard = together(heard, await self._recordings.listen(all_clips, "clips", model, call, of_each=".audio"))
         sounds = [Sound.of(clip, f"clips[{number}].audio") for number, clip in enumerate(request.clips)]
         predictions = await self._recordings.predict(sounds, model, heard, call)
         return convert.predict_response_of_clips([one.or_uncertain(threshold) for one in predictions], bundle)
@@ -253,6 +258,9 @@ class SpeechEmotionRecognition:
             # Its addresses are known once a step has read it, and steps do not know what this server must not fetch.
             reason = "expected a zip: this server hands trainings to Kubeflow, where a corpora file is not taken"
             raise ConfigError([FieldViolation("remote_url", f"{reason}, got {shown_address(request.remote_url)!r}")])
+        if settings.training_backend == "local" and settings.training_slots:
+            # What trains elsewhere has encoders of its own, and tells there of one that is missing.
+            await self._threads.files(lambda: check_encoders(request), call, "the encoders")
         await self._threads.files(source.check, call, "remote_url")
         folders = {"data_path": data_path, "model_save_path": model_save_path}
         content = {**request.model_dump(mode="json", by_alias=True), **folders}

@@ -13,13 +13,13 @@ import pydantic
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from inference_server.gateway.origins import served_names
-from inference_server.tokens import Tokens
 from ser.audio.recordings import MAX_SECONDS
 from ser.parallel import available_cores
 from ser.storage.access import SCHEMES, Access
 from ser.storage.archive import Limits
 from ser.storage.stores import cache_folder, is_address, local_path
+from ser_inference_server.gateway.origins import served_names
+from ser_inference_server.tokens import Tokens
 
 Port = Annotated[int, Field(ge=0, le=65_535)]
 MEGABYTE = 1 << 20

@@ -12,14 +12,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from inference_server.ports import hold, listen, refuse_newcomers
-from inference_server.settings import Settings, local_folder
-from inference_server.workers import Workers
 from ser.storage.scratch import scratch_folder
 from ser.storage.stores import is_address
+from ser_inference_server.ports import hold, listen, refuse_newcomers
+from ser_inference_server.settings import Settings, local_folder
+from ser_inference_server.workers import Workers
 
 if TYPE_CHECKING:
-    from inference_server.jobs.loop import JobLoop
+    from ser_inference_server.jobs.loop import JobLoop
 
 _TICK_SECONDS = 0.1
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - a scratch folder in it has a name that nobody can guess
@@ -101,8 +101,8 @@ class Supervisor:
 
     def _take_jobs(self) -> JobLoop:
         # Imported here: the workers start meanwhile.
-        from inference_server.jobs.errors import NewerQueueError
-        from inference_server.jobs.loop import JobLoop, QueueTakenError
+        from ser_inference_server.jobs.errors import NewerQueueError
+        from ser_inference_server.jobs.loop import JobLoop, QueueTakenError
 
         try:
             return JobLoop(self.settings)

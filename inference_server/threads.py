@@ -18,11 +18,11 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakValueDictionary
 
-from inference_server.failures import DeadlineError, HeldUpError
 from ser.storage.files import lock_seconds
+from ser_inference_server.failures import DeadlineError, HeldUpError
 
 if TYPE_CHECKING:
-    from inference_server.calls import Call
+    from ser_inference_server.calls import Call
 
 FILE_THREADS = 8
 """Threads that read and write files."""

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from inference_server.failures import UnauthenticatedError
 from ser.errors import ForbiddenError
+from ser_inference_server.failures import UnauthenticatedError
 
 MAX_BYTES = 1 << 20
 """Largest file of tokens."""

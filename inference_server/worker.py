@@ -12,15 +12,16 @@ import socket
 import sys
 from dataclasses import dataclass
 
+import ai_edge_litert.interpreter  # noqa: F401 - here, lest the first call wait for it
 import uvloop
 
-from inference_server import grpc_server, http_server, logs
-from inference_server.calls import Calls
-from inference_server.gateway.app import Gateway
-from inference_server.jobs.queue import JobQueue
-from inference_server.service import SpeechEmotionRecognition
-from inference_server.settings import Settings
 from ser.parallel import keep_freed_memory
+from ser_inference_server import grpc_server, http_server, logs
+from ser_inference_server.calls import Calls
+from ser_inference_server.gateway.app import Gateway
+from ser_inference_server.jobs.queue import JobQueue
+from ser_inference_server.service import SpeechEmotionRecognition
+from ser_inference_server.settings import Settings
 
 KEPT_BYTES = 32 << 20
 """Freed memory that a worker keeps: the arrays of a prediction or two, whose pages would be cleared anew each time."""

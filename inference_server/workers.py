@@ -12,10 +12,10 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from inference_server.backoff import Backoff
-from inference_server.orders import order_file
-from inference_server.settings import Settings
 from ser.processes import child_command
+from ser_inference_server.backoff import Backoff
+from ser_inference_server.orders import order_file
+from ser_inference_server.settings import Settings
 
 WORKER_ENVIRONMENT = {
     # A worker has a core; more BLAS threads than that double the processor time of a call.
@@ -117,7 +117,7 @@ class Workers:
             }
             with order_file(order) as stdin:
                 process = subprocess.Popen(  # noqa: S603 - ours
-                    child_command("inference_server.worker"),
+                    child_command("ser_inference_server.worker"),
                     stdin=stdin,
                     pass_fds=(self._http.fileno(), told),
                     env={**os.environ, **WORKER_ENVIRONMENT},

@@ -8,17 +8,19 @@ from typing import Annotated
 
 import typer
 
-from pipelines import compiling
-from pipelines.cluster import read_cluster_settings
-from pipelines.local import Runner, cross_validate_locally, run_locally
-from pipelines.submitting import TOKEN_VARIABLE, Host
-from pipelines.submitting import schedule as schedule_run
-from pipelines.submitting import submit as submit_run
 from ser.cli import request_options as options
 from ser.cli.options import AsJson, print_json, print_metrics, print_model
-from ser.request import CrossValidationRequest, TrainRequest
+from ser.cli.plain_help import Command, application
+from ser.extras import require
+from ser.request import DEFAULT_MODEL_TYPE, MODEL_TYPE_VARIABLE, CrossValidationRequest, TrainRequest
+from ser_pipelines import compiling
+from ser_pipelines.cluster import read_cluster_settings
+from ser_pipelines.local import Runner, cross_validate_locally, run_locally
+from ser_pipelines.submitting import TOKEN_VARIABLE, Host
+from ser_pipelines.submitting import schedule as schedule_run
+from ser_pipelines.submitting import submit as submit_run
 
-commands = typer.Typer(help="The Kubeflow pipeline: run it here, compile it, submit it.", no_args_is_help=True)
+commands = application(help="The Kubeflow pipeline: run it here, compile it, submit it.")
 
 PipelineRoot = Annotated[Path, typer.Option(help="Folder for the runs' artifacts.")]
 RunnerOption = Annotated[Runner, typer.Option("--runner", help="Run each step as a process, or in its container.")]
@@ -28,7 +30,7 @@ ClusterFile = Annotated[
 MinimumUar = Annotated[float, typer.Option(min=0, max=1, help="Least UAR of a model that is saved.")]
 
 
-@commands.command()
+@commands.command(cls=Command)
 def run(
     request: options.RequestFile = None,
     remote_url: options.RemoteUrl = None,
@@ -51,17 +53,20 @@ def run(
     own = ("request", "pipeline_root", "minimum_uar", "runner", "as_json")
     flags = {name: value for name, value in locals().items() if name not in (*own, "own")}
     parsed = options.read_request(request, TrainRequest, **flags)
+    _require_steps(runner)
     result = run_locally(parsed, pipeline_root, runner, minimum_uar=minimum_uar)
     if as_json:
-        print_json(result.to_json())
+        print_json(result.to_dict())
     elif result.model:
         print_model(parsed.model_save_path, result.model_id, result.report, result.metrics, result.seconds)
     else:
         typer.echo(f"saved nothing: UAR {result.metrics['uar']:.3f} is below minimum_uar = {minimum_uar:g}")
         typer.echo(f"report  {result.report}")
+    if not as_json:
+        options.print_purpose(parsed.model_type)
 
 
-@commands.command()
+@commands.command(cls=Command)
 def cross_validate(
     request: options.RequestFile = None,
     remote_url: options.RemoteUrl = None,
@@ -70,6 +75,8 @@ def cross_validate(
     model_config: options.ModelConfig = None,
     protocol: options.ProtocolName = None,
     folds: options.Folds = None,
+    group: options.Group = None,
+    fold_file: options.FoldFile = None,
     random_state: options.RandomState = None,
     dataset_load_split_at: options.SplitAt = None,
     dataset_load_normalize: options.Normalize = None,
@@ -84,29 +91,40 @@ def cross_validate(
     own = ("request", "pipeline_root", "runner", "as_json")
     flags = {name: value for name, value in locals().items() if name not in (*own, "own")}
     parsed = options.read_request(request, CrossValidationRequest, **flags)
+    _require_steps(runner)
     result = cross_validate_locally(parsed, pipeline_root, runner)
     if as_json:
-        print_json(result.to_json())
+        print_json(result.to_dict())
         return
     print_metrics(parsed.protocol, result.metrics)
     typer.echo(f"report  {result.report}\ntook    {result.seconds:.0f} s")
+    options.print_purpose(parsed.model_type)
 
 
-@commands.command()
+@commands.command(
+    cls=Command,
+    epilog=f"The pipelines' default model type is what {MODEL_TYPE_VARIABLE} says, else {DEFAULT_MODEL_TYPE}.",
+)
 def compile(  # noqa: A001 - the command's name
-    folder: Annotated[Path, typer.Argument(help="Folder to write the YAML files into.")] = compiling.COMPILED,
+    folder: Annotated[
+        Path | None,
+        typer.Argument(help="Folder to write the YAML files into; by default compiled.", show_default=False),
+    ] = None,
     cluster: ClusterFile = None,
-    check: Annotated[bool, typer.Option("--check", help="Only compare with the files that are there.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only compare with the files of a folder, by default those of the package.")
+    ] = False,
 ) -> None:
     """Compile the pipelines to YAML for a Kubeflow host."""
+    require("compiling pipelines", "pipelines")
     if check:
-        compiling.compare(folder)
+        compiling.compare(folder or compiling.COMPILED)
     else:
-        for path in compiling.compile_pipelines(folder, read_cluster_settings(cluster)):
+        for path in compiling.compile_pipelines(folder or Path("compiled"), read_cluster_settings(cluster)):
             typer.echo(str(path))
 
 
-@commands.command(epilog=f"The bearer token is read from the environment variable {TOKEN_VARIABLE}.")
+@commands.command(cls=Command, epilog=f"The bearer token is read from the environment variable {TOKEN_VARIABLE}.")
 def submit(
     host: Annotated[str, typer.Option(help="Address of the Kubeflow Pipelines API.")],
     request: options.RequestFile = None,
@@ -151,6 +169,7 @@ def submit(
     )
     flags = {name: value for name, value in locals().items() if name not in (*own, "own")}
     parsed = options.read_request(request, TrainRequest, **flags)
+    require("submitting a pipeline", "pipelines")
     # A forced run must not be answered from the host's cache.
     target = Host(host, namespace, experiment, run_name, pipeline_root, False if parsed.dataset_force else None)
     settings = read_cluster_settings(cluster)
@@ -172,3 +191,9 @@ def submit(
         typer.echo(f"{name:<17}{value:.3f}")
     if wait and result.metrics is None:
         typer.echo("metrics on the page: this host does not give the steps' logs")
+    options.print_purpose(parsed.model_type)
+
+
+def _require_steps(runner: Runner) -> None:
+    own = ("pipelines",) if runner is Runner.DOCKER else ("pipelines", "training")
+    require("running a pipeline", *own)

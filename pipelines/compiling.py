@@ -12,15 +12,15 @@ import yaml
 from ser.errors import DamagedError
 
 if TYPE_CHECKING:
-    from pipelines.cluster import ClusterSettings
+    from ser_pipelines.cluster import ClusterSettings
 
 COMPILED = Path(__file__).parent / "compiled"
-"""Where the compiled pipelines are kept."""
+"""Where the compiled pipelines are kept, for whoever submits them without compiling."""
 TRAINING = COMPILED / "training.yaml"
 CROSS_VALIDATION = COMPILED / "cross_validation.yaml"
 
 
-def compile_pipelines(folder: Path = COMPILED, cluster: ClusterSettings | None = None) -> list[Path]:
+def compile_pipelines(folder: Path, cluster: ClusterSettings | None = None) -> list[Path]:
     """Compiles every pipeline into a YAML file of a folder.
 
     Args:
@@ -29,9 +29,9 @@ def compile_pipelines(folder: Path = COMPILED, cluster: ClusterSettings | None =
     """
     from kfp import compiler
 
-    from pipelines.cluster import ClusterSettings
-    from pipelines.cross_validation import cross_validation_pipeline_on
-    from pipelines.training import training_pipeline_on
+    from ser_pipelines.cluster import ClusterSettings
+    from ser_pipelines.cross_validation import cross_validation_pipeline_on
+    from ser_pipelines.training import training_pipeline_on
 
     cluster = cluster or ClusterSettings()
     folder.mkdir(parents=True, exist_ok=True)
@@ -52,7 +52,7 @@ def compare(folder: Path = COMPILED) -> None:
             kept = folder / fresh.name
             # As data: the order of a map in the comments at the top differs from run to run.
             if not kept.is_file() or _documents(kept) != _documents(fresh):
-                raise DamagedError(f"{kept} is not what the pipeline compiles to; run: ser pipeline compile")
+                raise DamagedError(f"{kept} is not what the pipeline compiles to; run: ser pipeline compile {folder}")
 
 
 def dangling_references(spec: Mapping[str, Any]) -> list[str]:

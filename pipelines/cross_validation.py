@@ -1,16 +1,17 @@
-"""The cross-validation pipeline: features once, a model a fold, all at once where there is room, one report."""
+"""The cross-validation pipeline: folds, features, a model a fold, all at once where there is room, one report."""
 
 from typing import Any, NamedTuple
 
 from kfp import dsl
 
-from components.download.component import download
-from components.evaluation.cross_validation import cross_validation
-from components.evaluation.folds import plan_folds
-from components.training.fold import train_fold
-from pipelines.cluster import ClusterSettings, placing
-from pipelines.features import extract
-from ser.request import DEFAULT_METHODS
+from ser.request import default_model_type
+from ser.steps.checking import OF_THE_MODEL_TYPE
+from ser_components.download.component import download
+from ser_components.evaluation.cross_validation import cross_validation
+from ser_components.evaluation.folds import plan_folds
+from ser_components.training.fold import train_fold
+from ser_pipelines.cluster import ClusterSettings, placing
+from ser_pipelines.features import check, extract
 
 
 class CrossValidationOutputs(NamedTuple):
@@ -29,45 +30,62 @@ def cross_validation_pipeline_on(cluster: ClusterSettings | None) -> Any:
     def cross_validation_pipeline(
         data_path: str,
         remote_url: str,
-        model_type: str,
+        model_type: str = default_model_type(),
         protocol: str = "loso",
         folds: int = 10,
+        group: str = "",
+        fold_file: str = "",
         enrollment_clips: str = "0",
         random_state: int = 42,
         dataset_force: bool = False,
-        dataset_load_split_at: str = "min",
+        dataset_load_split_at: str = OF_THE_MODEL_TYPE["dataset_load_split_at"],
         dataset_load_normalize: bool = True,
-        dataset_feature_extract_methods: dict = dict(DEFAULT_METHODS),  # noqa: B006 - KFP reads it, nobody writes
-        dataset_virtual_speakers: int = 0,
-        model_config: dict = {},  # noqa: B006
+        dataset_feature_extract_methods: dict = OF_THE_MODEL_TYPE["dataset_feature_extract_methods"],
+        dataset_virtual_speakers: int = OF_THE_MODEL_TYPE["dataset_virtual_speakers"],
+        model_config: dict = {},  # noqa: B006 - KFP reads it, nobody writes
     ) -> CrossValidationOutputs:
-        """Parameters are those of `/train`, under the same names, with `protocol` and `folds`."""
-        corpus = download(data_path=data_path, remote_url=remote_url, dataset_force=dataset_force)
-        place("download", corpus)
-        features = extract(
-            corpus.outputs["corpus"],
+        """Parameters are those of `/train`, under the same names, with those of the protocol.
+
+        Folds are planned before features are extracted: a protocol that the corpus cannot have costs nothing.
+        """
+        checked = check(
             place,
-            cluster.feature_parts if cluster else 1,
+            random_state=random_state,
+            model_type=model_type,
+            model_config=model_config,
             dataset_load_split_at=dataset_load_split_at,
-            dataset_load_normalize=dataset_load_normalize,
             dataset_feature_extract_methods=dataset_feature_extract_methods,
             dataset_virtual_speakers=dataset_virtual_speakers,
         )
+        corpus = download(data_path=data_path, remote_url=remote_url, dataset_force=dataset_force).after(checked)
+        place("download", corpus)
         plan = plan_folds(
-            features=features,
+            corpus=corpus.outputs["corpus"],
             protocol=protocol,
             folds=folds,
+            group=group,
+            fold_file=fold_file,
             random_state=random_state,
             model_type=model_type,
             model_config=model_config,
         )
         place("evaluation", plan)
+        features = extract(
+            corpus.outputs["corpus"],
+            place,
+            cluster.feature_parts if cluster else 1,
+            after=plan,
+            dataset_load_normalize=dataset_load_normalize,
+            **checked.outputs,
+        )
         with dsl.ParallelFor(plan.output) as fold:
             trained = train_fold(
                 features=features,
                 fold=fold,
                 protocol=protocol,
                 folds=folds,
+                group=group,
+                fold_file=fold_file,
                 enrollment_clips=enrollment_clips,
                 random_state=random_state,
                 model_type=model_type,

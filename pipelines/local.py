@@ -14,13 +14,13 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from pipelines.freshness import state
-from pipelines.run_log import recording
 from ser.bundles.manifest import REPORT
 from ser.corpora.corpora_file import local_paths
 from ser.errors import TrainingError
 from ser.request import CrossValidationRequest, TrainRequest
 from ser.storage.stores import is_address
+from ser_pipelines.freshness import state
+from ser_pipelines.run_log import recording
 
 _Request = TrainRequest | CrossValidationRequest
 
@@ -49,7 +49,7 @@ class LocalRun:
     """All that was printed."""
     seconds: float
 
-    def to_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """As a JSON object."""
         return {name: str(value) if isinstance(value, Path) else value for name, value in vars(self).items()}
 
@@ -66,7 +66,7 @@ class LocalCrossValidation:
     """All that was printed."""
     seconds: float
 
-    def to_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """As a JSON object."""
         return {name: str(value) if isinstance(value, Path) else value for name, value in vars(self).items()}
 
@@ -88,7 +88,7 @@ def run_locally(
         TrainingError: If a step fails; the message is the step's own last error. If there is no container engine.
     """
     # Imported here: `ser --help` does not wait for kfp.
-    from pipelines.training import training_pipeline
+    from ser_pipelines.training import training_pipeline
 
     started = time.monotonic()
     more = {"minimum_uar": float(minimum_uar)}  # KFP does not take 1 for 1.0
@@ -121,7 +121,7 @@ def cross_validate_locally(
     Raises:
         TrainingError: As `run_locally`.
     """
-    from pipelines.cross_validation import cross_validation_pipeline
+    from ser_pipelines.cross_validation import cross_validation_pipeline
 
     started = time.monotonic()
     caching = not request.dataset_force
@@ -171,14 +171,16 @@ def _prepared(request: _Request, pipeline_root: Path, runner: Runner, *, caching
 
     settings: dict[str, Any] = {"pipeline_root": str(pipeline_root)}
     if caching:
-        cache = pipeline_root / ".kfp_cache" / state(request.remote_url)
+        cache = pipeline_root / ".kfp_cache" / state(request.remote_url, getattr(request, "fold_file", ""))
         settings |= {"enable_caching": True, "cache_root": str(cache)}
     if runner is Runner.SUBPROCESS:
-        # Steps are processes with this one's working directory.
-        local.init(local.SubprocessRunner(use_venv=False), **settings)
-        yield request
+        from ser_pipelines.subprocesses import subprocess_runner
+
+        with subprocess_runner() as process:
+            local.init(process, **settings)
+            yield request  # steps are processes with this one's working directory
         return
-    from pipelines.containers import container_runner
+    from ser_pipelines.containers import container_runner
 
     changed = {
         name: str(Path(value).resolve())
@@ -191,6 +193,9 @@ def _prepared(request: _Request, pipeline_root: Path, runner: Runner, *, caching
     readable = local_paths(request.remote_url)
     if readable:
         changed["remote_url"] = str(readable[0])
+    if (fold_file := getattr(request, "fold_file", "")) and (of_folds := local_paths(fold_file)):
+        changed["fold_file"] = str(of_folds[0])
+        readable += of_folds
     with container_runner(folders, readable) as container:
         local.init(container, **settings)
         yield request.model_copy(update=changed)

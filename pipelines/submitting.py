@@ -13,15 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines.compiling import TRAINING, compile_pipelines
-from pipelines.local import parameters
 from ser.errors import ConfigError, FieldViolation, TrainingError
 from ser.request import TrainRequest
+from ser_pipelines.compiling import TRAINING, compile_pipelines
+from ser_pipelines.local import parameters
 
 if TYPE_CHECKING:
     import kfp
 
-    from pipelines.cluster import ClusterSettings
+    from ser_pipelines.cluster import ClusterSettings
 
 TOKEN_VARIABLE = "KFP_TOKEN"  # noqa: S105 - the name of a variable, not a secret
 """Environment variable with the bearer token for the host."""

@@ -1,15 +1,16 @@
-"""The training pipeline: download, feature extraction, training, evaluation."""
+"""The training pipeline: a look at what is asked for, then download, feature extraction, training, evaluation."""
 
 from typing import Any, NamedTuple
 
 from kfp import dsl
 
-from components.download.component import download
-from components.evaluation.component import evaluation
-from components.training.component import training
-from pipelines.cluster import ClusterSettings, placing
-from pipelines.features import extract
-from ser.request import DEFAULT_METHODS
+from ser.request import default_model_type
+from ser.steps.checking import OF_THE_MODEL_TYPE
+from ser_components.download.component import download
+from ser_components.evaluation.component import evaluation
+from ser_components.training.component import training
+from ser_pipelines.cluster import ClusterSettings, placing
+from ser_pipelines.features import check, extract
 
 
 class TrainingOutputs(NamedTuple):
@@ -30,29 +31,36 @@ def training_pipeline_on(cluster: ClusterSettings | None) -> Any:
     def training_pipeline(
         data_path: str,
         remote_url: str,
-        model_type: str,
         model_save_path: str,
+        model_type: str = default_model_type(),
         random_state: int = 42,
         dataset_force: bool = False,
-        dataset_load_split_at: str = "min",
+        dataset_load_split_at: str = OF_THE_MODEL_TYPE["dataset_load_split_at"],
         dataset_load_normalize: bool = True,
-        dataset_feature_extract_methods: dict = dict(DEFAULT_METHODS),  # noqa: B006 - KFP reads it, nobody writes
-        dataset_virtual_speakers: int = 0,
-        model_config: dict = {},  # noqa: B006
+        dataset_feature_extract_methods: dict = OF_THE_MODEL_TYPE["dataset_feature_extract_methods"],
+        dataset_virtual_speakers: int = OF_THE_MODEL_TYPE["dataset_virtual_speakers"],
+        model_config: dict = {},  # noqa: B006 - KFP reads it, nobody writes
         minimum_uar: float = 0.0,
         receipt: str = "",
     ) -> TrainingOutputs:
         """Parameters are those of `/train`, under the same names, and those of `ser.request.PublishConfig`."""
-        corpus = download(data_path=data_path, remote_url=remote_url, dataset_force=dataset_force)
+        checked = check(
+            place,
+            random_state=random_state,
+            model_type=model_type,
+            model_config=model_config,
+            dataset_load_split_at=dataset_load_split_at,
+            dataset_feature_extract_methods=dataset_feature_extract_methods,
+            dataset_virtual_speakers=dataset_virtual_speakers,
+        )
+        corpus = download(data_path=data_path, remote_url=remote_url, dataset_force=dataset_force).after(checked)
         place("download", corpus)
         features = extract(
             corpus.outputs["corpus"],
             place,
             cluster.feature_parts if cluster else 1,
-            dataset_load_split_at=dataset_load_split_at,
             dataset_load_normalize=dataset_load_normalize,
-            dataset_feature_extract_methods=dataset_feature_extract_methods,
-            dataset_virtual_speakers=dataset_virtual_speakers,
+            **checked.outputs,
         )
         model = training(
             features=features,

@@ -5,6 +5,8 @@
     Predictor   a model to the emotion of a recording
     run         a whole training from a `TrainRequest`
 
+    to_data_frame   predictions as a pandas data frame
+
 Names are imported when they are first used: `import ser` alone costs nothing.
 """
 
@@ -18,7 +20,7 @@ from ser.version import VERSION
 if TYPE_CHECKING:
     from ser.dataset import Dataset
     from ser.features import About
-    from ser.predictor import Prediction, Predictor
+    from ser.predictor import Prediction, Predictor, to_data_frame
     from ser.request import TrainRequest
     from ser.trainer import Trainer, TrainResult, run
 
@@ -32,6 +34,7 @@ _HOMES = {
     "TrainResult": "ser.trainer",
     "Trainer": "ser.trainer",
     "run": "ser.trainer",
+    "to_data_frame": "ser.predictor",
 }
 
 __all__ = [
@@ -44,6 +47,7 @@ __all__ = [
     "Trainer",
     "__version__",
     "run",
+    "to_data_frame",
 ]
 
 

@@ -11,7 +11,7 @@ when the result is there and its inputs have not changed:
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,14 @@ from ser.config import parse
 from ser.corpora import folder as corpus_folder
 from ser.corpora.folder import Clip
 from ser.corpora.stages import CorpusStages
+from ser.extras import require
 from ser.features.feature_set import FeatureSet
 from ser.features.frontend import FrontEnd
+from ser.models import MODEL_TYPES
 from ser.progress import Reporter, silent
 from ser.request import DownloadConfig, FeatureConfig
 from ser.steps.feature_extraction import (
+    check_encoders,
     extract_features,
     feature_identity,
     load_features,
@@ -140,32 +143,66 @@ class Dataset(CorpusStages):
 
         Raises:
             ConfigError: If a method or a key of its config is unknown, or a value is not allowed.
+            MissingExtraError: If the extra `features` is not installed.
+            MissingEncoderError: If an encoder that a method extracts by is not on this machine; nothing is fetched.
         """
         given = {"dataset_feature_extract_methods": methods, "dataset_virtual_speakers": virtual_speakers}
         given = {name: value for name, value in given.items() if value is not None}
         self._config = parse(FeatureConfig, {**self._config.model_dump(), **given})
+        require("extracting features", "features")
+        check_encoders(self._config)
         manifest = self.prepare()
         identity = feature_identity(manifest, self._config)
         with self.kept(f"features/{fingerprint(identity)[:16]}", identity, force=force) as folder:
             extract_features(self.extract(), folder, self._config, force=force, report=self._report)
         return folder
 
-    def features_of(self, request: FeatureConfig, *, force: bool = False) -> Path:
+    def features_of(
+        self,
+        request: FeatureConfig,
+        *,
+        force: bool = False,
+        check: Callable[[Sequence[Clip]], object] | None = None,
+    ) -> Path:
         """All stages with the settings of a request.
 
         Args:
             request: How clips are loaded, and the methods.
             force: Do every stage again.
+            check: Called with the clips before features are extracted of them; what it raises ends the work.
 
         Returns:
             The feature folder.
+
+        Raises:
+            MissingEncoderError: If an encoder that a method extracts by is not on this machine; nothing is fetched.
         """
+        check_encoders(request)
         self.download(force=force)
         self.extract(force=force)
         self.load(request.dataset_load_split_at, request.dataset_load_normalize, force=force)
+        if check is not None:
+            check(self.prepare().clips)
         return self.feature_extract(
             request.dataset_feature_extract_methods, virtual_speakers=request.dataset_virtual_speakers, force=force
         )
+
+    def features_for(self, model_type: str, *, force: bool = False) -> Path:
+        """All stages with the settings that a model type has where nothing else is asked for.
+
+        Args:
+            model_type: Registered name of the model type.
+            force: Do every stage again.
+
+        Returns:
+            The feature folder, as `Trainer(model_type).train` takes it.
+
+        Raises:
+            ConfigError: If there is no such model type.
+            MissingEncoderError: As `features_of`.
+        """
+        front_end = MODEL_TYPES.get(model_type, field="model_type").front_end
+        return self.features_of(parse(FeatureConfig, front_end), force=force)
 
     def get_features(self, *, force: bool = False) -> FeatureSet:
         """The features and labels of all clips, rows memory-mapped; computed first where they are missing."""

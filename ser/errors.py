@@ -146,6 +146,12 @@ class ForbiddenError(SerError):
     code = Code.PERMISSION_DENIED
 
 
+class MissingExtraError(SerError, ImportError):
+    """What was asked for needs packages that are not installed; the message names the extra that brings them."""
+
+    code = Code.FAILED_PRECONDITION
+
+
 class UnsupportedError(SerError):
     """A model is asked for what its type cannot do, as adapting to a speaker."""
 

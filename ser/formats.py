@@ -5,7 +5,7 @@ otherwise or gets faster. The sources of extractors, model types, corpora and th
 make follows them by itself (`ser.code_identity`).
 """
 
-CORPUS_FORMAT = 3
+CORPUS_FORMAT = 4
 """Of a corpus folder: how zips are unpacked, recordings decoded (`ser.audio.recordings`), described and written."""
 FEATURES_FORMAT = 1
 """Of a feature folder: how clips are cut, normalised, spoken by virtual speakers and written (`ser.features.frontend`,

@@ -19,6 +19,7 @@ _CHATTER = re.compile(
     rb"|I0000 "  # absl's level "information"
     rb"|W0000 .*(Ignoring Value for|ignoring)"
     rb"|E0000 .*cuda_platform\.cc.*(cuInit|CUDA error)"  # no GPU, said as an error
+    rb"|=== Source Location Trace: ===|external/xla/.*/cuda_status\.cc:"  # and where it was said
     rb"|INFO: Created TensorFlow Lite XNNPACK delegate"
 )
 _LOCK = threading.Lock()

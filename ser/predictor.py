@@ -8,17 +8,21 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial, reduce
 from operator import add
 from pathlib import Path
-from typing import Any, BinaryIO, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from ser.audio.recordings import MAX_SECONDS, SAMPLE_RATE_HZ, Check, Samples, decode, of_samples, read
 from ser.bundles.model_store import newest_model, open_bundle, training_now
-from ser.errors import ConfigError, FieldViolation, NotFoundError, UnsupportedError
+from ser.errors import AudioError, ConfigError, FieldViolation, NotFoundError, UnsupportedError
+from ser.extras import require
 from ser.features import About
 from ser.speakers.enrolment import REFRESH_SECONDS, Speakers, check_speaker
 from ser.speakers.statistics import SpeakerAdaptation, SpeakerStatistics, together
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 AudioFile = str | os.PathLike[str] | bytes
 """A file's path, or the bytes of one: WAV, FLAC, OGG or MP3, any rate and channels."""
@@ -27,6 +31,7 @@ Audio = AudioFile | BinaryIO | tuple[npt.NDArray[Any], float]
 _PIECES_AT_ONCE = 64
 """Rows that go through the network together: threads that share it wait no longer for each other than that takes."""
 
+_KNOWN_OF_SOME = ("ground_truth", "speaker_clips", "familiarity")
 UNCERTAIN = "uncertain"
 """The prediction of a recording whose most probable label is less probable than was asked for."""
 
@@ -58,6 +63,10 @@ class Prediction:
     """Which of speaker, gender and text the model would use and did not know: their features were zero."""
     speaker_clips: int = 0
     """How many clips of the speaker the model adapted to; 0 if it did not."""
+    familiarity: float | None = None
+    """How much the recording resembles what the model has learnt, 0 to 1, the mean over the pieces: one half is as far
+    as one in ten recordings of new speakers of its corpus, and another language, room or telephone is below, noise and
+    music near 0. Below one half the probabilities are lowered. None if the model does not tell."""
 
     def __repr__(self) -> str:
         """What a person wants to see of it: `Prediction('clip.wav': anger 0.83, joy 0.11)`."""
@@ -78,8 +87,8 @@ class Prediction:
             raise ConfigError([FieldViolation("threshold", f"expected 0 to 1, got {threshold:g}")])
         return replace(self, prediction=UNCERTAIN) if max(self.probabilities.values()) < threshold else self
 
-    def to_json(self) -> dict[str, Any]:
-        """As a JSON object; what is unknown, empty or 0 is left out."""
+    def to_dict(self) -> dict[str, Any]:
+        """As plain Python, fit for JSON; what is unknown, empty or 0 is left out."""
         content = asdict(self)
         if self.ground_truth is None:
             del content["ground_truth"]
@@ -87,6 +96,8 @@ class Prediction:
             del content["unknown"]
         if not self.speaker_clips:
             del content["speaker_clips"]
+        if self.familiarity is None:
+            del content["familiarity"]
         return content
 
 
@@ -116,11 +127,13 @@ class Predictor:
             refresh_seconds: How long, at an address, what was read of an enrolled speaker counts.
 
         Raises:
+            MissingExtraError: If the extra `inference` is not installed.
             NotFoundError: If there is no such model.
             DamagedError: If one of its files is missing, altered, or no regular file.
             StorageError: If the operating system does not let one be read.
             StoreError: If the address cannot be reached.
         """
+        require("predicting", "inference")
         self.bundle = open_bundle(model_save_path, model_id or newest_model(model_save_path))
         self.model_id = self.bundle.manifest.model_id
         self.classes = self.bundle.manifest.classes
@@ -133,8 +146,9 @@ class Predictor:
 
     def predict(
         self,
-        recording: Audio,
+        recording: Audio | npt.NDArray[Any],
         *,
+        sample_rate_hz: float | None = None,
         about: About | None = None,
         speaker: SpeakerStatistics | None = None,
         enrollment_clips: Sequence[Audio] | SpeakerStatistics = (),
@@ -146,6 +160,7 @@ class Predictor:
 
         Args:
             recording: What to predict.
+            sample_rate_hz: Of samples that come without their rate: how many they are a second, a whole number.
             about: Who speaks and what is said, for models that use it; unknown values count as nothing known.
             speaker: What is known of the speaker's voice, see `listen`; by default what is known of `about.speaker`,
                 from the training or because somebody of that name enrolled.
@@ -157,12 +172,13 @@ class Predictor:
             max_seconds: Longest recording taken, in seconds.
 
         Raises:
-            ConfigError: If the threshold is not from 0 to 1.
+            ConfigError: If the threshold is not from 0 to 1, or samples come without a rate, or a rate without samples.
             NotFoundError: If there is no such file.
             AudioError: If it cannot be decoded, or holds nothing to analyse.
             LimitError: If it is longer than `max_seconds`.
             UnsupportedError: If there are enrollment clips and the model does not adapt to speakers.
         """
+        recording = _with_rate(recording, sample_rate_hz)
         about, name = about or About(), name or _name(recording)
         if enrollment_clips:
             heard = (
@@ -338,8 +354,9 @@ class Predictor:
         for start in range(0, len(rows), _PIECES_AT_ONCE):
             if check is not None:
                 check()
-            parts.append(self.bundle.predict(rows[start : start + _PIECES_AT_ONCE], [speaker]))
-        per_piece = parts[0] if len(parts) == 1 else np.concatenate(parts)
+            parts.append(self.bundle.judge(rows[start : start + _PIECES_AT_ONCE], [speaker]))
+        per_piece = np.concatenate([part.probabilities for part in parts])
+        told = [part.familiarity for part in parts if part.familiarity is not None]
         mean = per_piece.mean(axis=0, dtype=np.float64)
         piece_seconds = self.bundle.frontend.piece_samples / SAMPLE_RATE_HZ
         pieces = tuple(
@@ -358,23 +375,67 @@ class Predictor:
             ground_truth,
             unknown,
             speaker_clips=speaker.clips if speaker and self.bundle.adapts else 0,
+            familiarity=float(np.concatenate(told).mean()) if told else None,
         )
 
     def _by_label(self, probabilities: Sequence[float] | npt.NDArray[Any]) -> dict[str, float]:
         return {label: float(value) for label, value in zip(self.classes, probabilities, strict=True)}
 
 
+def to_data_frame(predictions: Sequence[Prediction]) -> pd.DataFrame:
+    """Predictions as a pandas data frame, a row each.
+
+    Returns:
+        Columns `sample_name` and `prediction`; for each label `probability_LABEL`, NaN where a prediction's model does
+        not know it; `ground_truth`, `speaker_clips` and `familiarity` where one has them.
+
+    Raises:
+        MissingExtraError: If pandas is not installed.
+    """
+    require("a data frame", "pandas")
+    import pandas as pd
+
+    return pd.DataFrame(
+        [
+            {
+                "sample_name": prediction.sample_name,
+                "prediction": prediction.prediction,
+                **{f"probability_{label}": value for label, value in prediction.probabilities.items()},
+                **{name: value for name, value in prediction.to_dict().items() if name in _KNOWN_OF_SOME},
+            }
+            for prediction in predictions
+        ],
+        columns=None if predictions else ["sample_name", "prediction"],
+    )
+
+
+def _with_rate(recording: Audio | npt.NDArray[Any], sample_rate_hz: float | None) -> Audio:
+    if isinstance(recording, np.ndarray):
+        if sample_rate_hz is None:
+            raise ConfigError([FieldViolation("sample_rate_hz", "expected the rate of the samples, got none")])
+        return recording, sample_rate_hz
+    if sample_rate_hz is not None:
+        raise ConfigError([FieldViolation("sample_rate_hz", "expected with samples alone: a file has its own rate")])
+    return recording
+
+
 def _name(recording: Audio) -> str:
-    return Path(recording).name if isinstance(recording, str | os.PathLike) else "audio"
+    path = recording if isinstance(recording, str | os.PathLike) else getattr(recording, "name", None)
+    return Path(path).name if isinstance(path, str | os.PathLike) else "audio"
 
 
 def _samples(recording: Audio, name: str, max_seconds: float) -> Samples:
     match recording:
-        case bytes():
-            return decode(recording, name=name, max_seconds=max_seconds).samples
+        case bytes() | bytearray() | memoryview():
+            return decode(bytes(recording), name=name, max_seconds=max_seconds).samples
         case (samples, sample_rate_hz):
             return of_samples(samples, sample_rate_hz, name=name, max_seconds=max_seconds).samples
         case str() | os.PathLike():
             return read(Path(recording), max_seconds=max_seconds).samples
-        case _:
-            return decode(recording.read(), name=name, max_seconds=max_seconds).samples
+        case _ if hasattr(recording, "read"):
+            content = recording.read()
+            if not isinstance(content, bytes):
+                raise AudioError(f"{name}: expected a file of bytes, as open(path, 'rb') gives, got one of text")
+            return decode(content, name=name, max_seconds=max_seconds).samples
+    got = type(recording).__name__
+    raise AudioError(f"{name}: expected a path, bytes, an open file, or samples with their rate, got {got}")

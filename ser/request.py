@@ -6,9 +6,10 @@ them. So every front door gives the same error for the same mistake.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import pydantic
 from pydantic import Field, SerializeAsAny, ValidationInfo
@@ -18,12 +19,19 @@ from ser.audio.recordings import MAX_SECONDS, SAMPLE_RATE_HZ
 from ser.audio.virtual_speakers import MOST
 from ser.config import Config, Flag, Whole, parse
 from ser.errors import ConfigError, FieldViolation
-from ser.evaluation.split import Protocol
+from ser.evaluation.split import TRAITS, Protocol
+from ser.experts.description import check_features
 from ser.features import EXTRACTORS
 from ser.models import MODEL_TYPES
 
 DEFAULT_METHODS: Mapping[str, Mapping[str, Any]] = MappingProxyType({"SpeakerAndGenderAndTextType": {}, "MFCC": {}})
-"""The feature extraction methods of a request that names none."""
+"""The feature extraction methods of a request that names none, with a model type that brings none."""
+DEFAULT_MODEL_TYPE = "EncoderClassifier"
+"""The model type where none is asked for and it is not mandatory: the best that is known (docs/accuracy.md)."""
+MODEL_TYPE_VARIABLE = "SER_MODEL_TYPE"
+"""Environment variable with another model type to take where none is asked for."""
+DEMONSTRATIONS = frozenset({"KerasClassifier", "KerasDropoutClassifier"})
+"""Model types that show how a training goes, and are not meant to be used for more."""
 SHORTEST_PIECE = SAMPLE_RATE_HZ // 50
 """Least piece length in samples: 20 ms, one analysis frame."""
 LONGEST_PIECE = int(MAX_SECONDS * SAMPLE_RATE_HZ)
@@ -31,6 +39,12 @@ LONGEST_PIECE = int(MAX_SECONDS * SAMPLE_RATE_HZ)
 
 MOST_CLIPS = 10_000
 """Most enrollment clips that a protocol has a model hear."""
+
+
+def default_model_type() -> str:
+    """The model type where none is asked for: what the environment says, which nobody has checked, or the best."""
+    return os.environ.get(MODEL_TYPE_VARIABLE) or DEFAULT_MODEL_TYPE
+
 
 NonEmpty = Annotated[str, Field(min_length=1, strict=True)]
 SplitAt = Literal["min", "max", "avg"] | int
@@ -79,6 +93,15 @@ class FeatureConfig(Config):
             "split_at",
             f"expected 'min', 'max', 'avg' or a number of samples from {SHORTEST_PIECE} to {LONGEST_PIECE}",
         )
+
+    @pydantic.model_validator(mode="after")
+    def _whole_clips(self) -> Self:
+        for name in self.dataset_feature_extract_methods:
+            if EXTRACTORS.get(name).whole_clips and self.dataset_load_split_at != "max":
+                got = self.dataset_load_split_at
+                why = f"{name} hears whole clips, at their own length; expected 'max', got {got!r}"
+                raise ConfigError([FieldViolation("dataset_load_split_at", why)])
+        return self
 
     @pydantic.field_validator("dataset_feature_extract_methods", mode="before")
     @classmethod
@@ -131,8 +154,8 @@ class PublishConfig(Config):
     """Name of a note to leave beside the models, which says what became of this one; empty leaves none."""
 
 
-class _WholeRequest(DownloadConfig, FeatureConfig, TrainingConfig):
-    """What is asked for with a model type, whose features it has by default."""
+class ModelRequest(FeatureConfig, TrainingConfig):
+    """A model type and what it learns from, which must fit; what is left out is as the model type has it."""
 
     @pydantic.model_validator(mode="before")
     @classmethod
@@ -141,8 +164,13 @@ class _WholeRequest(DownloadConfig, FeatureConfig, TrainingConfig):
             return data
         return {**MODEL_TYPES.get(data["model_type"]).front_end, **data}
 
+    @pydantic.model_validator(mode="after")
+    def _has_what_is_read(self) -> Self:
+        check_features(MODEL_TYPES.get(self.model_type).reads, self.dataset_feature_extract_methods)
+        return self
 
-class TrainRequest(_WholeRequest):
+
+class TrainRequest(DownloadConfig, ModelRequest):
     """A whole training: the body of `POST /train`."""
 
     model_save_path: NonEmpty
@@ -155,7 +183,13 @@ class CrossValidationConfig(TrainingConfig):
     protocol: Protocol = Protocol.LOSO
     """How the recordings are split."""
     folds: Annotated[Whole, Field(ge=2, le=100)] = 10
-    """How many folds; of kfold only."""
+    """How many folds; of kfold only, where no file says it."""
+    group: Annotated[str, Field(max_length=200, strict=True)] = ""
+    """What keeps recordings in one fold of kfold: speaker, text, gender, corpus, or a column of the CSV `fold_file`.
+    Empty deals single recordings."""
+    fold_file: Annotated[str, Field(max_length=4096, strict=True)] = ""
+    """Where the folds of kfold reside: a CSV with columns `file` and `fold`, or EmoBox's folder or zip
+    (`ser.evaluation.fold_file`); a path or http(s)://. Empty deals them."""
     enrollment_clips: int | Literal["all"] = 0
     """Of a model that adapts to speakers: how many other recordings of the judged one's speaker it hears before,
     without their labels. "all" has it hear every one of the test part, the judged one too."""
@@ -169,6 +203,17 @@ class CrossValidationConfig(TrainingConfig):
             return value
         raise PydanticCustomError("enrollment_clips", f"expected a number from 0 to {MOST_CLIPS}, or 'all'")
 
+    @pydantic.model_validator(mode="after")
+    def _folds_are_of_kfold(self) -> Self:
+        for field in ("group", "fold_file"):
+            if (got := getattr(self, field)) and self.protocol is not Protocol.KFOLD:
+                why = f"expected none with protocol {self.protocol}, whose folds are fixed: it is of kfold; got {got!r}"
+                raise ConfigError([FieldViolation(field, why)])
+        if self.group not in ("", *TRAITS) and not self.fold_file:
+            known = f"expected one of {', '.join(TRAITS)}, or a column of fold_file, which is not given"
+            raise ConfigError([FieldViolation("group", f"{known}; got {self.group!r}")])
+        return self
 
-class CrossValidationRequest(CrossValidationConfig, _WholeRequest):
+
+class CrossValidationRequest(CrossValidationConfig, DownloadConfig, ModelRequest):
     """A whole cross-validation."""

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from ser.bundles.model_store import bundle_folder, find_bundle, upload_bundle
 from ser.config import parse
 from ser.dataset import Dataset
 from ser.errors import NotFoundError
+from ser.evaluation.split import validation_names
+from ser.extras import require
 from ser.progress import Reporter, silent
 from ser.request import TrainingConfig, TrainRequest
 from ser.speakers.enrolment import keep_speakers_of
@@ -73,9 +76,11 @@ class Trainer:
             The model, whole, with its report; of an address, the local copy.
 
         Raises:
+            MissingExtraError: If the extra `training` is not installed.
             CorpusError: If the corpus cannot be split.
             TrainingError: If the training fails.
         """
+        require("training", "training")
         name = model_id(features, self.config)
         folder = bundle_folder(model_save_path, name)
         for bundle in folder.parent.glob("[!.]*"):
@@ -103,7 +108,7 @@ class TrainResult:
     seconds: float
     """Wall-clock time of the whole."""
 
-    def to_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """As a JSON object."""
         return asdict(self)
 
@@ -124,12 +129,15 @@ def run(
         access: Addresses allowed; by default all.
 
     Raises:
+        MissingExtraError: If the extra `training` is not installed.
         SerError: As the steps do.
     """
+    require("training", "training")
     started = time.monotonic()
     force = request.dataset_force
     dataset = Dataset(request.data_path, request.remote_url, limits=limits, access=access, report=report)
-    features = dataset.features_of(request, force=force)
+    held_out = partial(validation_names, random_state=request.random_state)
+    features = dataset.features_of(request, force=force, check=held_out)
     trainer = Trainer(
         request.model_type,
         request.hyperparameters.model_dump(),

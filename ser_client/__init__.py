@@ -2,9 +2,14 @@
 
 Example:
     >>> with Client("localhost:50051") as client:  # doctest: +SKIP
-    ...     client.predict("clip.wav", model_id="KerasClassifier-0123456789ab").prediction
+    ...     client.predict("clip.wav", model_id="EncoderClassifier-0123456789ab").prediction
     'anger'
 """
+
+# ruff: noqa: E402 - what is missing is said before it is imported
+from ser.extras import require
+
+require("asking a server", "client")
 
 from ser.speakers.enrolment import KnownSpeaker
 from ser_client.answers import ModelIdentity, Recording, ServerPrediction, TrainResult

@@ -116,6 +116,8 @@ def predict_many_request(
     model_save_path: str,
     enrollment_clips: Iterable[AudioFile],
     uncertain_below: float,
+    *,
+    adapt: bool,
 ) -> ser_pb2.PredictRequest:
     """The request about several recordings."""
     return ser_pb2.PredictRequest(
@@ -124,6 +126,7 @@ def predict_many_request(
         clips=map(clip, recordings),
         enrollment_clips=map(file_bytes, enrollment_clips),
         uncertain_below=uncertain_below,
+        adapt=adapt,
     )
 
 
@@ -156,6 +159,7 @@ def one(answer: ser_pb2.PredictResponse, recording: Recording | None = None) -> 
         answer.ground_truth if answer.HasField("ground_truth") else None,
         tuple(answer.unknown),
         answer.speaker_clips,
+        answer.familiarity if answer.HasField("familiarity") else None,
         model=_identity(answer.model),
     )
 
@@ -165,7 +169,8 @@ def many(answer: ser_pb2.PredictResponse) -> list[ServerPrediction]:
     return [
         ServerPrediction(
             clip.name, clip.prediction, dict(clip.probabilities), _pieces(clip.pieces), None, tuple(clip.unknown),
-            clip.speaker_clips, model=_identity(answer.model),
+            clip.speaker_clips, clip.familiarity if clip.HasField("familiarity") else None,
+            model=_identity(answer.model),
         )
         for clip in answer.predictions
     ]  # fmt: skip

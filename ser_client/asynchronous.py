@@ -85,9 +85,12 @@ class AsyncClient:
         model_save_path: str = "",
         enrollment_clips: Iterable[AudioFile] = (),
         uncertain_below: float = 0.0,
+        adapt: bool = False,
     ) -> list[ServerPrediction]:
         """See `Client.predict_many`."""
-        request = answers.predict_many_request(recordings, model_id, model_save_path, enrollment_clips, uncertain_below)
+        request = answers.predict_many_request(
+            recordings, model_id, model_save_path, enrollment_clips, uncertain_below, adapt=adapt
+        )
         return answers.many(await self._call(self._stub.Predict, request))
 
     async def predict_sample(

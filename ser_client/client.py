@@ -103,9 +103,15 @@ class Client:
         model_save_path: str = "",
         enrollment_clips: Iterable[AudioFile] = (),
         uncertain_below: float = 0.0,
+        adapt: bool = False,
     ) -> list[ServerPrediction]:
-        """The emotions of several recordings, in one call."""
-        request = answers.predict_many_request(recordings, model_id, model_save_path, enrollment_clips, uncertain_below)
+        """The emotions of several recordings, in one call.
+
+        With `adapt` a model that adapts does so to all of them together: recordings of one person, call or archive.
+        """
+        request = answers.predict_many_request(
+            recordings, model_id, model_save_path, enrollment_clips, uncertain_below, adapt=adapt
+        )
         return answers.many(self._call(self._stub.Predict, request))
 
     def predict_sample(

@@ -34,7 +34,7 @@ def adaptive_bundle(bundle: Bundle, features: Path, models: Path) -> Bundle:
     for speaker in {sample.speaker for sample in learnt.samples}:
         own = learnt.select([sample.name for sample in learnt.samples if sample.speaker == speaker])
         known[speaker] = bundle.frontend.statistics(own.rows, clips=len(own.samples))
-    adaptation = SpeakerAdaptation.fit(known)
+    adaptation = SpeakerAdaptation.fit(known.items())
     adaptation.save(folder / SPEAKERS)
     network = _network(learnt.rows.shape[1], adaptation.num_columns, len(bundle.manifest.classes))
     network.save(folder / KERAS)

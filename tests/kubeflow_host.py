@@ -24,13 +24,14 @@ from ser.cli.console import ERROR_PREFIX, EXIT_STATUS
 from ser.config import parse
 from ser.errors import SerError
 from ser.progress import Progress
-from ser.request import DownloadConfig, FeatureConfig, PublishConfig, TrainingConfig
+from ser.request import DownloadConfig, FeatureConfig, ModelRequest, PublishConfig, TrainingConfig
+from ser.steps.checking import check_request
 from ser.steps.download import download
 from ser.steps.evaluation import evaluate, publish
 from ser.steps.feature_extraction import extract_features
 from ser.steps.training import train
 
-STEPS = ("download", "feature-extraction", "training", "evaluation")
+STEPS = ("check-request", "download", "feature-extraction", "training", "evaluation")
 
 
 class TerminatedError(BaseException):
@@ -104,6 +105,7 @@ class KubeflowHost:
             return parse(config, {name: value for name, value in parameters.items() if name in names})
 
         steps = {
+            "check-request": lambda: check_request(part(ModelRequest).model_dump(by_alias=True)),
             "download": lambda: download(part(DownloadConfig), corpus, report=told),
             "feature-extraction": lambda: extract_features(corpus, features, part(FeatureConfig), report=told),
             "training": lambda: train(features, model, part(TrainingConfig), report=told),

@@ -15,10 +15,10 @@ from typing import Any
 import pydantic
 import pytest
 
-import components
-import inference_server
-import pipelines
 import ser
+import ser_components
+import ser_inference_server
+import ser_pipelines
 
 SHARE = ([0, 1], [-0.01, 1.01])
 NAME = (["a", "a" * 1_024], ["", "a" * 1_025])
@@ -43,7 +43,17 @@ BOUNDS: dict[str, tuple[list[Any], list[Any]]] = {
     "Toleration.operator": (["Equal", "Exists"], ["In"]),
     "Toleration.effect": (["NoExecute", "NoSchedule", "PreferNoSchedule"], ["Never"]),
     "Volume.mount_path": (["/data"], ["", "/", "data"]),
-    "Manifest.format": ([2], [1, 3]),
+    "SpeechEncoderConfig.input": (["auto", "samples", "log_mel"], ["mfcc"]),
+    "SpeechEncoderConfig.statistics": (
+        [["mean"], ["mean", "deviation", "percentile_10", "percentile_50", "percentile_90"]],
+        [[], ["median"], ["mean"] * 6],
+    ),
+    "SpeechEncoderConfig.outputs": (
+        [[0], ["a"], ["a" * 200], list(range(100))],
+        [[], [-1], [""], ["a" * 201], [0.5], [True], list(range(101))],
+    ),
+    "SpeechEncoderConfig.seconds": ([0.1, 300], [0.09, 300.1]),
+    "Manifest.format": ([2, 3], [1, 4]),
     "Manifest.model_id": (["a", "K-1_2.3", "a" * 128], ["", ".a", "-a", "a/b", "a\n", "a" * 129]),
     "Manifest.model_type": NAME,
     "Manifest.random_state": ([0, 2**64 - 1], [-1, 2**64]),
@@ -73,8 +83,9 @@ BOUNDS: dict[str, tuple[list[Any], list[Any]]] = {
     "EnsembleClassifierConfig.components": ([2, 256], [1, 257]),
     "EnsembleClassifierConfig.dimensions": ([2, 44], [1, 45]),
     "EnsembleClassifierConfig.weights": (["float32", "int8"], ["float16"]),
-    "FunctionalsClassifierConfig.penalty": PENALTY,
-    "FunctionalsClassifierConfig.weights": (["float32", "int8"], ["float16"]),
+    "EncoderClassifierConfig.penalty": PENALTY,
+    "SingleExpertConfig.penalty": PENALTY,
+    "SingleExpertConfig.weights": (["float32", "int8"], ["float16"]),
     "KerasDropoutClassifierConfig.epochs": EPOCHS,
     "KerasDropoutClassifierConfig.dropout": DROPOUT,
     "TemporalNetworkClassifierConfig.units": ([4, 512], [3, 513]),
@@ -84,6 +95,8 @@ BOUNDS: dict[str, tuple[list[Any], list[Any]]] = {
     "TrainingParameters.batch_size": ([1, 1_000_000], [0, 1_000_001]),
     "CrossValidationConfig.protocol": (["holdout", "kfold", "loso", "loto", "lolo", "loco"], ["looo"]),
     "CrossValidationConfig.folds": ([2, 100], [1, 101]),
+    "CrossValidationConfig.group": (["", "speaker", "x" * 200], [3, "x" * 201]),
+    "CrossValidationConfig.fold_file": (["", "folds.csv", "x" * 4096], [3, "x" * 4097]),
     "CrossValidationConfig.enrollment_clips": ([0, 1_000, "all"], ["some"]),
     **{f"DownloadConfig.{name}": TEXT for name in ("data_path", "remote_url")},
     "FeatureConfig.dataset_load_split_at": (["min", "max", "avg", 1], ["mean"]),
@@ -118,8 +131,8 @@ def models(of: type[pydantic.BaseModel]) -> Iterator[type[pydantic.BaseModel]]:
 
 def adapters() -> dict[str, pydantic.TypeAdapter[Any]]:
     """Class and field to what checks a value; of fields that classes declare themselves."""
-    packages = (ser, components, pipelines, inference_server)
-    names = {module.__name__ for package in packages for module in modules(package)} - {"inference_server.settings"}
+    packages = (ser, ser_components, ser_pipelines, ser_inference_server)
+    names = {module.__name__ for package in packages for module in modules(package)} - {"ser_inference_server.settings"}
     found: dict[str, pydantic.TypeAdapter[Any]] = {}
     for model in models(pydantic.BaseModel):
         for name in model.__annotations__ if model.__module__ in names else ():

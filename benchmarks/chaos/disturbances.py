@@ -21,7 +21,7 @@ from benchmarks.chaos.kinds import Models
 from benchmarks.server_process import ServerProcess
 from ser.storage.files import exclusive, partial, replace_folder
 
-WORKER, JOB = "inference_server.worker", "inference_server.jobs.child"
+WORKER, JOB = "ser_inference_server.worker", "ser_inference_server.jobs.child"
 JOB_KILL = "kill of a job's process"
 _STATE_BYTES = 16 << 20
 _LONGEST_STOP_SECONDS = 30.0

@@ -13,7 +13,7 @@ from pathlib import Path
 from benchmarks.fuzz.parser import WrongAnswerError
 
 ROOT = Path(__file__).parents[2]
-_OURS = ("ser", "inference_server", "ser_client")
+_OURS = ("ser", "ser_inference_server", "ser_client")
 
 
 @dataclass(frozen=True)

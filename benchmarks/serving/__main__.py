@@ -35,8 +35,8 @@ from benchmarks.server_process import clip as make_clip
 from benchmarks.serving.ratios import print_ratios
 from benchmarks.serving.revision import THIS, Revision, checked_out
 from benchmarks.serving.systems import IN_PROCESS, Running, System, baselines, ours, probabilities, running
-from inference_server.workers import WORKER_ENVIRONMENT
 from ser.parallel import available_cores
+from ser_inference_server.workers import WORKER_ENVIRONMENT
 
 Figures = dict[str, list[float]]
 _AIMS = {"(a)": (20, 30), "(b)": (2.5, 3), "(c)": (3, 4)}

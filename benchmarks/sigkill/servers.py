@@ -30,8 +30,8 @@ _OVER = ("SUCCEEDED", "FAILED", "CANCELLED")
 _MOST_JOBS = 3
 _SECONDS_TO_END = 300.0
 _SECONDS_TO_ANSWER = 15.0
-_JOB = "inference_server.jobs.child"
-_WORKER = "inference_server.worker"
+_JOB = "ser_inference_server.jobs.child"
+_WORKER = "ser_inference_server.worker"
 
 
 class _Life:

@@ -111,7 +111,7 @@ def _protocol(url: str, folder: Path) -> None:
 
 
 def _pipeline(url: str, folder: Path) -> None:
-    from pipelines.local import run_locally
+    from ser_pipelines.local import run_locally
 
     run_locally(_request(url, folder), folder / "runs")
 

@@ -2,7 +2,7 @@
 
 from kfp import dsl
 
-from components.images import image
+from ser_components.images import image
 
 
 @dsl.component(base_image=image("download"), install_kfp_package=False)

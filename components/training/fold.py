@@ -2,7 +2,7 @@
 
 from kfp import dsl
 
-from components.images import image
+from ser_components.images import image
 
 
 @dsl.component(base_image=image("training"), install_kfp_package=False)
@@ -11,6 +11,8 @@ def train_fold(
     fold: str,
     protocol: str,
     folds: int,
+    group: str,
+    fold_file: str,
     enrollment_clips: str,
     random_state: int,
     model_type: str,
@@ -24,6 +26,8 @@ def train_fold(
         fold: Name of the fold.
         protocol: holdout, kfold, loso, loto, lolo or loco.
         folds: How many; of kfold only.
+        group: What keeps recordings in one fold; of kfold only.
+        fold_file: Where folds of kfold that are given reside; empty deals them.
         enrollment_clips: Unlabelled clips of the judged speaker that a model that adapts hears first: a number, or all.
         random_state: Seed of everything random.
         model_type: Registered name of the model type.
@@ -43,6 +47,8 @@ def train_fold(
             {
                 "protocol": protocol,
                 "folds": folds,
+                "group": group,
+                "fold_file": fold_file,
                 "enrollment_clips": enrollment_clips,
                 "random_state": random_state,
                 "model_type": model_type,

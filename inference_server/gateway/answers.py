@@ -8,10 +8,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from inference_server.failures import http_status, retry_after, to_status
-from inference_server.gateway.json_text import to_json_text
-from inference_server.grpc_server import REQUEST_ID
 from ser.errors import SerError
+from ser_inference_server.failures import http_status, retry_after, to_status
+from ser_inference_server.gateway.json_text import to_json_text
+from ser_inference_server.grpc_server import REQUEST_ID
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 JSON = "application/json"

@@ -16,21 +16,29 @@ from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.message import Message
 from starlette.datastructures import Headers
 
-from inference_server import metrics
-from inference_server.calls import Call, Calls, request_id
-from inference_server.failures import GoneError, to_status
-from inference_server.gateway.answers import REPORT_POLICY, Answer, failure, head, page_policy, refuse_socket, respond
-from inference_server.gateway.json_text import to_json_text
-from inference_server.gateway.openapi import openapi
-from inference_server.gateway.origins import Origins
-from inference_server.gateway.requests import read_request
-from inference_server.gateway.routes import Route, routes
-from inference_server.gateway.sockets import serve_socket
-from inference_server.grpc_server import LONG, REQUEST_ID
-from inference_server.jobs.queue import JobQueue
-from inference_server.settings import Settings
-from inference_server.tokens import METRICS_RIGHT
 from ser.errors import Code, ConfigError, FieldViolation, NotFoundError, SerError
+from ser_inference_server import metrics
+from ser_inference_server.calls import Call, Calls, request_id
+from ser_inference_server.failures import GoneError, to_status
+from ser_inference_server.gateway.answers import (
+    REPORT_POLICY,
+    Answer,
+    failure,
+    head,
+    page_policy,
+    refuse_socket,
+    respond,
+)
+from ser_inference_server.gateway.json_text import to_json_text
+from ser_inference_server.gateway.openapi import openapi
+from ser_inference_server.gateway.origins import Origins
+from ser_inference_server.gateway.requests import read_request
+from ser_inference_server.gateway.routes import Route, routes
+from ser_inference_server.gateway.sockets import serve_socket
+from ser_inference_server.grpc_server import LONG, REQUEST_ID
+from ser_inference_server.jobs.queue import JobQueue
+from ser_inference_server.settings import Settings
+from ser_inference_server.tokens import METRICS_RIGHT
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -72,7 +80,7 @@ class Gateway:
             else:
                 self._literal.setdefault(route.path, {})[route.verb] = route
         self._openapi = json.dumps(openapi(descriptor)).encode()
-        self._page = (files("inference_server.gateway") / "page.html").read_bytes()
+        self._page = (files("ser_inference_server.gateway") / "page.html").read_bytes()
         self._page_policy = page_policy(self._page)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

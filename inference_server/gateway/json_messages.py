@@ -12,10 +12,10 @@ from google.protobuf import json_format
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
-from inference_server.gateway import strict_json
-from inference_server.gateway.scalars import WrongValueError, of_text, scalar, shown
-from inference_server.wire import MAX_VIOLATIONS
 from ser.errors import ConfigError, FieldViolation
+from ser_inference_server.gateway import strict_json
+from ser_inference_server.gateway.scalars import WrongValueError, of_text, scalar, shown
+from ser_inference_server.wire import MAX_VIOLATIONS
 
 MessageT = TypeVar("MessageT", bound=Message)
 

@@ -10,10 +10,10 @@ from typing import Any
 from google.protobuf import descriptor_pb2
 from google.protobuf.descriptor import FieldDescriptor, ServiceDescriptor
 
-from inference_server.gateway.requests import files_of, only_bytes_field
-from inference_server.gateway.routes import Route, routes
-from inference_server.gateway.scalars import RANGES
 from ser.version import VERSION
+from ser_inference_server.gateway.requests import files_of, only_bytes_field
+from ser_inference_server.gateway.routes import Route, routes
+from ser_inference_server.gateway.scalars import RANGES
 
 _STATUSES: Mapping[str, str] = {
     "400": "A field is wrong, or what it points to does not serve.",

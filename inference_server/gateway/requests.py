@@ -12,15 +12,15 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from starlette.datastructures import Headers
 
-from inference_server import checks
-from inference_server.calls import Call
-from inference_server.failures import GoneError
-from inference_server.gateway import strict_json
-from inference_server.gateway.forms import MAX_PARTS, parse_form
-from inference_server.gateway.json_messages import from_text, to_message
-from inference_server.gateway.routes import Route
-from inference_server.settings import Settings
 from ser.errors import Code, ConfigError, FieldViolation, LimitError, SerError
+from ser_inference_server import checks
+from ser_inference_server.calls import Call
+from ser_inference_server.failures import GoneError
+from ser_inference_server.gateway import strict_json
+from ser_inference_server.gateway.forms import MAX_PARTS, parse_form
+from ser_inference_server.gateway.json_messages import from_text, to_message
+from ser_inference_server.gateway.routes import Route
+from ser_inference_server.settings import Settings
 
 Scope = dict[str, Any]
 Receive = Any

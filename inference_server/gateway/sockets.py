@@ -12,14 +12,14 @@ from typing import Any
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-from inference_server.calls import Call
-from inference_server.failures import GoneError, to_status
-from inference_server.gateway import strict_json
-from inference_server.gateway.json_messages import to_message
-from inference_server.gateway.json_text import to_json_text
-from inference_server.gateway.requests import only_bytes_field
-from inference_server.gateway.routes import Route
 from ser.errors import SerError
+from ser_inference_server.calls import Call
+from ser_inference_server.failures import GoneError, to_status
+from ser_inference_server.gateway import strict_json
+from ser_inference_server.gateway.json_messages import to_message
+from ser_inference_server.gateway.json_text import to_json_text
+from ser_inference_server.gateway.requests import only_bytes_field
+from ser_inference_server.gateway.routes import Route
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any, NoReturn
 
-from inference_server.wire import MAX_VIOLATIONS
 from ser.errors import ConfigError, FieldViolation, LimitError
+from ser_inference_server.wire import MAX_VIOLATIONS
 
 MAX_VALUES = 10_000
 """Most values of a body of JSON; a call of 64 clips has 500."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from inference_server.jobs.store import Job, JobStore
-from inference_server.settings import Settings
+from ser_inference_server.jobs.store import Job, JobStore
+from ser_inference_server.settings import Settings
 
 
 class Run(Protocol):
@@ -48,9 +48,9 @@ class Backend(Protocol):
 def create_backend(settings: Settings, store: JobStore) -> Backend:
     """The backend that the settings name."""
     if settings.training_backend == "kubeflow":
-        from inference_server.jobs.kubeflow import KubeflowBackend
+        from ser_inference_server.jobs.kubeflow import KubeflowBackend
 
         return KubeflowBackend(settings, store)
-    from inference_server.jobs.local import LocalBackend
+    from ser_inference_server.jobs.local import LocalBackend
 
     return LocalBackend(settings, store)

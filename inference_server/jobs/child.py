@@ -1,7 +1,7 @@
 """The process of one training job, its order as JSON on standard input.
 
 A crash, a leak or a cancel here never touches serving. The process writes how far it is, and what came out, into
-the queue; when it dies without a word, `inference_server.jobs.runner` does.
+the queue; when it dies without a word, `ser_inference_server.jobs.runner` does.
 """
 
 from __future__ import annotations
@@ -15,11 +15,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from inference_server import logs
-from inference_server.backoff import Backoff
-from inference_server.jobs.errors import QueueError
-from inference_server.jobs.store import JobStore, error_record
-from inference_server.jobs.weights import WEIGHTS
 from ser.config import parse
 from ser.errors import Code, SerError
 from ser.processes import be_polite
@@ -28,6 +23,11 @@ from ser.request import TrainRequest
 from ser.storage.access import Access
 from ser.storage.archive import Limits
 from ser.trainer import run
+from ser_inference_server import logs
+from ser_inference_server.backoff import Backoff
+from ser_inference_server.jobs.errors import QueueError
+from ser_inference_server.jobs.store import JobStore, error_record
+from ser_inference_server.jobs.weights import WEIGHTS
 
 _SECONDS_BETWEEN_WRITES = 0.2
 _TERMINATED = 128 + signal.SIGTERM
@@ -57,7 +57,7 @@ def _run(order: Mapping[str, Any]) -> None:
     except OSError as error:
         failure = error_record(Code.FAILED_PRECONDITION, _words(error, order["request"]))
     else:
-        outbox.insist(lambda store: store.succeed(job_id, result.to_json()))
+        outbox.insist(lambda store: store.succeed(job_id, result.to_dict()))
         return
     outbox.insist(lambda store: store.fail(job_id, failure))
 

@@ -22,17 +22,18 @@ import kfp_server_api
 import urllib3
 import yaml
 
-from inference_server.jobs.errors import QueueError
-from inference_server.jobs.store import Job, JobStore, error_record
-from inference_server.jobs.weights import WEIGHTS
-from inference_server.settings import Settings
 from ser.bundles.model_store import load_manifest, read_receipt
 from ser.cli.console import ERROR_PREFIX, EXIT_STATUS
 from ser.errors import Code, SerError
+from ser_inference_server.jobs.errors import QueueError
+from ser_inference_server.jobs.store import Job, JobStore, error_record
+from ser_inference_server.jobs.weights import WEIGHTS
+from ser_inference_server.settings import Settings
 
 TOKEN_VARIABLE = "KFP_TOKEN"  # noqa: S105 - the name of a variable, not a secret
 _STAGES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
+        "check-request": (),
         "download": ("download", "synthesise", "extract", "prepare"),
         "feature-extraction": ("features",),
         "training": ("train",),
@@ -58,7 +59,7 @@ class KubeflowError(SerError):
 
 
 class KubeflowBackend:
-    """See `inference_server.jobs.backend.Backend`."""
+    """See `ser_inference_server.jobs.backend.Backend`."""
 
     def __init__(self, settings: Settings, store: JobStore) -> None:
         self._settings = settings
@@ -114,7 +115,7 @@ class KubeflowBackend:
 
 
 class KubeflowRun:
-    """See `inference_server.jobs.backend.Run`."""
+    """See `ser_inference_server.jobs.backend.Run`."""
 
     def __init__(
         self, job: Job, run_id: str, runs: kfp_server_api.RunServiceApi, store: JobStore, settings: Settings
@@ -189,7 +190,7 @@ class KubeflowRun:
             if state in ("SUCCEEDED", "SKIPPED"):  # skipped: answered from the host's cache
                 done += sum(WEIGHTS[one] for one in stages)
             elif state is not None and stage is None:
-                stage = stages[0]
+                stage = next(iter(stages), None)
         record = {"stage": stage or "", "done": 0, "total": 0, "unit": "", "percent": round(done, 1)}
         if record != self._told:
             self._store.tell(self._job.job_id, record)
@@ -276,7 +277,7 @@ def _tasks(run: Any) -> list[Any]:
 def _pipeline(path: Path | None) -> dict[str, Any]:
     """The compiled pipeline as the API takes it."""
     if path is None:
-        text = resources.files("pipelines").joinpath("compiled/training.yaml").read_text(encoding="utf-8")
+        text = resources.files("ser_pipelines").joinpath("compiled/training.yaml").read_text(encoding="utf-8")
     else:
         text = path.read_text(encoding="utf-8")
     spec, *platform = [document for document in yaml.safe_load_all(text) if document]

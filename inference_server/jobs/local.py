@@ -11,20 +11,20 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
-from inference_server.jobs.store import Job, JobStore, error_record
-from inference_server.orders import order_file
-from inference_server.settings import Settings, local_folder
 from ser.errors import Code
 from ser.processes import child_command
 from ser.storage.files import sweep_below
 from ser.storage.scratch import scratch_folder, sweep_scratch
+from ser_inference_server.jobs.store import Job, JobStore, error_record
+from ser_inference_server.orders import order_file
+from ser_inference_server.settings import Settings, local_folder
 
 _SECONDS_TO_BE_KILLED = 5.0
 logger = logging.getLogger("ser.jobs")
 
 
 class LocalBackend:
-    """See `inference_server.jobs.backend.Backend`. A child dies with its parent, so nothing is found again."""
+    """See `ser_inference_server.jobs.backend.Backend`. A child dies with its parent, so nothing is found again."""
 
     def __init__(self, settings: Settings, store: JobStore) -> None:
         self._settings = settings
@@ -47,7 +47,7 @@ class LocalBackend:
         with contextlib.ExitStack() as stack, order_file(order) as stdin:
             temporary = stack.enter_context(scratch_folder(self._temporary))
             process = subprocess.Popen(  # noqa: S603 - ours
-                child_command("inference_server.jobs.child"),
+                child_command("ser_inference_server.jobs.child"),
                 stdin=stdin,
                 env={**os.environ, "TMPDIR": str(temporary)},
             )
@@ -60,7 +60,7 @@ class LocalBackend:
 
 
 class ChildProcess:
-    """See `inference_server.jobs.backend.Run`."""
+    """See `ser_inference_server.jobs.backend.Run`."""
 
     def __init__(
         self, job: Job, process: subprocess.Popen[bytes], store: JobStore, temporary: contextlib.ExitStack

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import filelock
 
-from inference_server.backoff import Backoff
-from inference_server.jobs.errors import QueueError
-from inference_server.jobs.runner import JobRunner
-from inference_server.jobs.store import JobStore
-from inference_server.settings import Settings
 from ser.errors import SerError
+from ser_inference_server.backoff import Backoff
+from ser_inference_server.jobs.errors import QueueError
+from ser_inference_server.jobs.runner import JobRunner
+from ser_inference_server.jobs.store import JobStore
+from ser_inference_server.settings import Settings
 
 _TICK_SECONDS = 0.1
 _SECONDS_TO_LOOK = 3.0

@@ -14,9 +14,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
-from inference_server.jobs.errors import QueueBusyError, QueueError
-from inference_server.jobs.store import Job, JobStore, State
 from ser.errors import SerError
+from ser_inference_server.jobs.errors import QueueBusyError, QueueError
+from ser_inference_server.jobs.store import Job, JobStore, State
 
 Result = TypeVar("Result")
 _SECONDS_IN_LINE = 3.0

@@ -6,12 +6,12 @@ import logging
 import time
 from dataclasses import dataclass
 
-from inference_server.backoff import Backoff
-from inference_server.jobs.backend import Run, create_backend
-from inference_server.jobs.errors import QueueError
-from inference_server.jobs.store import Job, JobStore, State, error_record
-from inference_server.settings import Settings
 from ser.errors import Code, SerError
+from ser_inference_server.backoff import Backoff
+from ser_inference_server.jobs.backend import Run, create_backend
+from ser_inference_server.jobs.errors import QueueError
+from ser_inference_server.jobs.store import Job, JobStore, State, error_record
+from ser_inference_server.settings import Settings
 
 _SECONDS_TO_END = 5.0
 _SECONDS_BETWEEN_TRIES = 0.1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from inference_server.jobs.errors import NewerQueueError
+from ser_inference_server.jobs.errors import NewerQueueError
 
 STEPS = (
     """CREATE TABLE jobs (

@@ -13,10 +13,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from inference_server.failures import OverloadedError, violations_of
-from inference_server.jobs.errors import queue_errors
-from inference_server.jobs.schema import upgrade
 from ser.errors import Code, NotFoundError, SerError
+from ser_inference_server.failures import OverloadedError, violations_of
+from ser_inference_server.jobs.errors import queue_errors
+from ser_inference_server.jobs.schema import upgrade
 
 _SECONDS_TO_WAIT = 2.0
 """How long a writer waits for another; transactions here take well below a millisecond."""

@@ -10,11 +10,11 @@ import time
 import pydantic
 from pydantic_settings import CliApp
 
-from inference_server import logs
-from inference_server.cli import explain
-from inference_server.jobs.errors import NewerQueueError
-from inference_server.jobs.loop import JobLoop, QueueTakenError
-from inference_server.settings import Settings
+from ser_inference_server import logs
+from ser_inference_server.cli import explain
+from ser_inference_server.jobs.errors import NewerQueueError
+from ser_inference_server.jobs.loop import JobLoop, QueueTakenError
+from ser_inference_server.settings import Settings
 
 _TICK_SECONDS = 0.1
 logger = logging.getLogger("ser.trainer")
@@ -52,7 +52,3 @@ def main() -> None:
     while not stop:
         time.sleep(_TICK_SECONDS)
     loop.stop(settings.grace_seconds / 2)
-
-
-if __name__ == "__main__":
-    main()

@@ -18,12 +18,12 @@ import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ser.audio.recordings import SAMPLE_RATE_HZ, Samples
+from ser.bundles.judgements import Judgements
 from ser.bundles.litert import LiteRTModel
 from ser.bundles.manifest import (
     FILES,
@@ -36,6 +36,7 @@ from ser.bundles.manifest import (
     VALIDATION,
     Manifest,
 )
+from ser.encoders import MissingEncoderError
 from ser.errors import DamagedError
 from ser.features import About
 from ser.features.feature_set import FeatureSet
@@ -75,6 +76,10 @@ class Bundle:
             if self._files.sha256(file, at_most=LARGEST_BYTES[file]) != expected:
                 raise self._altered(file)
 
+    def __repr__(self) -> str:
+        """Which model, and what it knows: `Bundle('models/KerasClassifier-0123456789ab': anger, joy)`."""
+        return f"Bundle({str(self.folder)!r}: {', '.join(self.manifest.classes)})"
+
     @property
     def report(self) -> Path:
         """Where the report lies, if the model was evaluated."""
@@ -100,14 +105,19 @@ class Bundle:
         where = self._files.where(TFLITE)
         model = LiteRTModel(self._read(TFLITE), where)
         width = self.frontend.num_features + (self.adaptation.num_columns if self.adaptation else 0)
-        if (model.num_features, model.num_classes) != (width, len(self.manifest.classes)):
+        classes = len(self.manifest.classes)
+        if model.num_features != width or model.num_outputs not in (classes, classes + 1):
             raise DamagedError(
-                f"{where}: expected a network from {width} features to {len(self.manifest.classes)} classes, got one "
-                f"from {model.num_features} to {model.num_classes}"
+                f"{where}: expected a network from {width} features to {classes} classes, and familiarity at most, got "
+                f"one from {model.num_features} to {model.num_outputs}"
             )
         # Of a sound, as a row that no sound gives may be one that a network cannot judge.
-        rows = self.frontend.transform(_probe(), About())
-        check_probabilities(model(with_profiles(self.standardiser(rows), self.adaptation, (None,))), where)
+        try:
+            rows = self.frontend.transform(_probe(), About())
+        except MissingEncoderError:  # what was held out can be judged without
+            rows = self.validation.rows[:1]
+        answer = model(with_profiles(self.standardiser(rows), self.adaptation, (None,)))
+        check_judgements(Judgements.of(answer, classes), where)
         return model
 
     @cached_property
@@ -143,10 +153,10 @@ class Bundle:
             raise DamagedError(f"{where}: expected statistics of {expected} numbers, got {len(found.mean)}")
         return found
 
-    def predict(
+    def judge(
         self, rows: npt.NDArray[np.float32], speakers: Sequence[SpeakerStatistics | None] = (None,)
-    ) -> npt.NDArray[np.float32]:
-        """Class probabilities of pieces.
+    ) -> Judgements:
+        """What the model makes of pieces.
 
         Args:
             rows: float32, shape (n_pieces, n_features), as the front-end gives them.
@@ -154,17 +164,23 @@ class Bundle:
                 model that does not adapt takes no notice.
 
         Returns:
-            float32, shape (n_pieces, n_classes); each row sums to 1.
+            Judgements of n_pieces rows.
 
         Raises:
-            DamagedError: If they are not finite.
+            DamagedError: If the numbers are not finite.
         """
-        probabilities = self.model(with_profiles(self.standardiser(rows), self.adaptation, speakers))
+        answer = self.model(with_profiles(self.standardiser(rows), self.adaptation, speakers))
         # A sum is finite where each number is; one pass, without an array between.
-        if not math.isfinite(probabilities.sum()):
+        if not math.isfinite(answer.sum()):
             where = self._files.where(TFLITE)
             raise DamagedError(f"{where}: the network gives numbers that are not finite, for this recording at least")
-        return probabilities
+        return Judgements.of(answer, len(self.manifest.classes))
+
+    def predict(
+        self, rows: npt.NDArray[np.float32], speakers: Sequence[SpeakerStatistics | None] = (None,)
+    ) -> npt.NDArray[np.float32]:
+        """Class probabilities of pieces: float32, shape (n_pieces, n_classes); arguments and errors as of `judge`."""
+        return self.judge(rows, speakers).probabilities
 
     def predict_set(self, features: FeatureSet) -> npt.NDArray[np.float32]:
         """Class probabilities of the pieces of recordings; a speaker that the model was trained on it knows.
@@ -193,19 +209,22 @@ def _probe() -> Samples:
     return sound
 
 
-def check_probabilities(probabilities: npt.NDArray[np.floating[Any]], where: str) -> None:
-    """Holds what a network gave against what probabilities are.
+def check_judgements(judgements: Judgements, where: str) -> None:
+    """Holds what a network gave against what probabilities and familiarity are.
 
     Args:
-        probabilities: Shape (n, n_classes).
+        judgements: What it gave.
         where: What to name in an error.
 
     Raises:
-        DamagedError: If one is not finite or below 0, or a row does not sum to 1.
+        DamagedError: If one is not finite or not from 0 to 1, or a row of probabilities does not sum to 1.
     """
+    probabilities, familiarity = judgements.probabilities, judgements.familiarity
     sums = probabilities.sum(axis=1)
     if not (probabilities.min(initial=0) >= -_SLACK and np.abs(sums - 1).max(initial=0) <= _SLACK):  # NaN is neither
         raise DamagedError(f"{where}: expected probabilities that are finite and sum to 1, the network gives others")
+    if familiarity is not None and not (np.abs(familiarity - 0.5) <= 0.5 + _SLACK).all():  # NaN is not
+        raise DamagedError(f"{where}: expected a familiarity from 0 to 1, the network gives another")
 
 
 def file_digests(folder: Path) -> Mapping[str, str]:

@@ -7,7 +7,6 @@ import threading
 
 import numpy as np
 import numpy.typing as npt
-from ai_edge_litert.interpreter import Interpreter
 
 from ser.bundles.network_structure import check_network
 from ser.errors import DamagedError
@@ -15,11 +14,13 @@ from ser.native_log import without_chatter
 
 
 class LiteRTModel:
-    """A network from rows of features to class probabilities. Threads may share it: they take turns.
+    """A network from rows of features to what it says of each (`ser.bundles.judgements`).
+
+    Threads may share it: they take turns.
 
     Attributes:
         num_features: Columns it reads.
-        num_classes: Columns it gives.
+        num_outputs: Columns it gives.
     """
 
     def __init__(self, content: bytes, where: str = "model.tflite") -> None:
@@ -32,6 +33,8 @@ class LiteRTModel:
         Raises:
             DamagedError: If the content is no LiteRT model with one input and one output of two dimensions.
         """
+        from ai_edge_litert.interpreter import Interpreter  # an extra, which not every command needs
+
         self._where = where
         try:
             check_network(content)
@@ -40,7 +43,7 @@ class LiteRTModel:
         except (ValueError, RuntimeError) as error:
             raise DamagedError(f"{where} is not a LiteRT model: {error}") from error
         self._input, self._output = entry["index"], end["index"]
-        self.num_features, self.num_classes = int(entry["shape"][1]), int(end["shape"][1])
+        self.num_features, self.num_outputs = int(entry["shape"][1]), int(end["shape"][1])
         self._batch = 0
         self._turn = threading.Lock()
 
@@ -51,7 +54,7 @@ class LiteRTModel:
             rows: float32, shape (n, num_features).
 
         Returns:
-            float32, shape (n, num_classes).
+            float32, shape (n, num_outputs).
 
         Raises:
             DamagedError: If the rows have another number of columns, because they come from another front-end; if
@@ -60,7 +63,7 @@ class LiteRTModel:
         if rows.ndim != 2 or rows.shape[1] != self.num_features:
             raise DamagedError(f"{self._where}: expected rows of {self.num_features} features, got {rows.shape}")
         if not len(rows):
-            return np.zeros((0, self.num_classes), dtype=np.float32)
+            return np.zeros((0, self.num_outputs), dtype=np.float32)
         try:
             with self._turn:
                 if len(rows) != self._batch:
@@ -71,8 +74,8 @@ class LiteRTModel:
         except (ValueError, RuntimeError) as error:
             self._batch = 0
             raise DamagedError(f"{self._where}: LiteRT cannot run the network: {error}") from error
-        if probabilities.shape != (len(rows), self.num_classes):
-            raise DamagedError(f"{self._where}: expected {self.num_classes} numbers a row, got {probabilities.shape}")
+        if probabilities.shape != (len(rows), self.num_outputs):
+            raise DamagedError(f"{self._where}: expected {self.num_outputs} numbers a row, got {probabilities.shape}")
         return probabilities
 
     def _resize(self, batch: int) -> None:

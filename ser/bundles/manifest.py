@@ -16,6 +16,7 @@ from ser.errors import DamagedError
 from ser.storage.files import write_json
 from ser.storage.stored_file import StoredFolder
 from ser.storage.strict_json import fingerprint, parse_object
+from ser.version import VERSION
 
 MANIFEST = "manifest.json"
 KERAS = "model.keras"
@@ -40,6 +41,11 @@ LARGEST_BYTES: Mapping[str, int] = MappingProxyType(
 MODEL_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 """What a model may be called."""
 
+FORMAT: Literal[3] = 3
+"""Of a bundle's files; raised when one gets another form. `tests/bundles/` has a bundle of each.
+
+In format 2 no network tells familiarity, and `SPEAKERS` has no `prior_clips`.
+"""
 Name = Annotated[str, Field(min_length=1, max_length=1_024)]
 Rate = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -51,7 +57,7 @@ class Manifest(pydantic.BaseModel):
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
-    format: Literal[2] = 2
+    format: Literal[2, 3] = FORMAT
     model_id: Annotated[str, Field(pattern=f"^(?:{MODEL_ID.pattern})\\z")]
     model_type: Name
     hyperparameters: dict[str, Any]
@@ -121,7 +127,7 @@ class Manifest(pydantic.BaseModel):
         """Reads manifest.json.
 
         Raises:
-            DamagedError: If it is missing, altered or of another format.
+            DamagedError: If it is missing, altered or of another format, as a later version of SER writes.
         """
         stored = folder if isinstance(folder, StoredFolder) else StoredFolder(folder, str(folder))
         return cls.parse(stored.read(MANIFEST, at_most=LARGEST_BYTES[MANIFEST]), stored.where(MANIFEST))
@@ -138,6 +144,10 @@ class Manifest(pydantic.BaseModel):
             DamagedError: If it is altered or of another format.
         """
         value = parse_object(content, where)
+        made = value.get("format")
+        if isinstance(made, int) and made > FORMAT:
+            this = f"this one, {VERSION}, reads format {FORMAT}: update it"
+            raise DamagedError(f"{where} is of format {made}, of a later version of SER; {this}")
         digest = value.pop("digest", None)
         if digest is None or digest != fingerprint(value):
             raise DamagedError(f"{where} was altered since it was written")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ser.bundles.bundle import Bundle
+from ser.bundles.encoders import bring_encoders, keep_encoders
 from ser.bundles.manifest import MANIFEST, MODEL_ID, REPORT, Manifest
 from ser.errors import ConfigError, DamagedError, FieldViolation, NotFoundError, StorageError
 from ser.speakers.enrolment import delete_speakers, keep_speakers_of
@@ -47,6 +48,7 @@ def find_bundle(model_save_path: Place, model_id: str) -> Path:
     if is_address(model_save_path):
         if not _bring_up_to_date(_store(model_save_path, model_id), folder):
             raise _not_found(model_save_path, model_id)
+        bring_encoders(model_save_path, Manifest.load(folder))
     elif not _is_there(folder):
         raise _not_found(model_save_path, model_id)
     return folder
@@ -89,7 +91,7 @@ def read_undisturbed(model_save_path: Place, model_id: str, read: Callable[[], R
         before = _identity(folder)
         try:
             return read()
-        except (DamagedError, StorageError):
+        except (DamagedError, NotFoundError, StorageError):  # what is just being replaced is not found either
             if not patience or _identity(folder) == before:
                 raise
         time.sleep(_SECONDS_BETWEEN_TRIES)
@@ -242,6 +244,7 @@ def upload_bundle(model_save_path: Place, model_id: str) -> None:
     if store.read(MANIFEST) != (folder / MANIFEST).read_bytes() or (
         (folder / report).is_file() and store.read(report) != (folder / report).read_bytes()
     ):
+        keep_encoders(model_save_path, Manifest.load(folder))  # before the model, which is whole with its manifest
         store.upload(files_of(folder), last=MANIFEST)
 
 

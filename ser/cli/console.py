@@ -36,7 +36,7 @@ EXIT_STATUS: Mapping[Code, int] = MappingProxyType(
 OS_ERROR_STATUS = 7
 """Exit status when the operating system refused, as for a full disk."""
 ERROR_PREFIX = "ser: "
-"""How the line of an error begins."""
+"""How the line of an error of `ser` begins."""
 
 _TITLES: Mapping[str, str] = MappingProxyType(
     {
@@ -65,8 +65,11 @@ def progress_display(stream: TextIO | None = None) -> Iterator[Reporter]:
 
 
 @contextlib.contextmanager
-def errors_as_lines() -> Iterator[None]:
+def errors_as_lines(program: str = "ser") -> Iterator[None]:
     """Turns an error of the user's or the machine's into one line on standard error and an exit status.
+
+    Args:
+        program: Whose line it is; it begins with that.
 
     Raises:
         SystemExit: In place of the error. A defect of SER itself passes through with its traceback.
@@ -74,11 +77,11 @@ def errors_as_lines() -> Iterator[None]:
     try:
         yield
     except StorageError as error:
-        _exit(str(error), OS_ERROR_STATUS)
+        _exit(program, str(error), OS_ERROR_STATUS)
     except SerError as error:
-        _exit(str(error), EXIT_STATUS[error.code])
+        _exit(program, str(error), EXIT_STATUS[error.code])
     except OSError as error:
-        _exit(told(error), OS_ERROR_STATUS)
+        _exit(program, told(error), OS_ERROR_STATUS)
 
 
 @contextlib.contextmanager
@@ -88,8 +91,8 @@ def step_console() -> Iterator[Reporter]:
         yield report
 
 
-def _exit(message: str, status: int) -> None:
-    sys.stderr.write(f"{ERROR_PREFIX}{' '.join(message.split())}\n")
+def _exit(program: str, message: str, status: int) -> None:
+    sys.stderr.write(f"{program}: {' '.join(message.split())}\n")
     sys.exit(status)
 
 

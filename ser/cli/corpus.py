@@ -10,12 +10,13 @@ from rich.table import Table
 
 from ser.cli.console import progress_display
 from ser.cli.options import AsJson, print_json, print_table
+from ser.cli.plain_help import Command, application
 from ser.cli.request_options import DEFAULTS
 from ser.corpora.inspection import Inspection, inspect_corpus
 from ser.corpora.schemes.base import listed
 from ser.dataset import Dataset
 
-commands = typer.Typer(help="Corpora: look at one before training on it.", no_args_is_help=True)
+commands = application(help="Corpora: look at one before training on it.")
 _MOST_ROWS, _MOST_COLUMNS = 30, 12
 
 
@@ -24,7 +25,7 @@ def _root() -> None:
     """Keeps `inspect` a command of its own."""
 
 
-@commands.command()
+@commands.command(cls=Command)
 def inspect(
     source: Annotated[
         str, typer.Argument(help="A zip, a folder, a corpora file (.yaml, .json) or their URL, or embedded:")
@@ -39,7 +40,7 @@ def inspect(
         dataset = Dataset(data_path, source, report=report)
         found = inspect_corpus(dataset.extract(), source, dataset.parts(), report=report)
     if as_json:
-        print_json(found.to_json())
+        print_json(found.to_dict())
     else:
         _print(found)
 

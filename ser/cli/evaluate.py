@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -13,13 +14,15 @@ from ser.bundles.model_store import find_bundle, newest_model
 from ser.cli import request_options as options
 from ser.cli.console import progress_display
 from ser.cli.options import DEFAULT_MODEL_SAVE_PATH, AsJson, ModelSavePath, print_json, print_table
+from ser.corpora.folder import Clip
 from ser.dataset import Dataset
 from ser.errors import ConfigError, FieldViolation
 from ser.evaluation import Evaluation
 from ser.evaluation.cross_validated import CrossValidated, Spread
+from ser.extras import require
 from ser.request import CrossValidationRequest
 from ser.steps import protocol as protocols
-from ser.steps.cross_validation import PREDICTIONS
+from ser.steps.cross_validation import PREDICTIONS, plan_folds, trainings_told
 from ser.steps.evaluation import evaluate
 
 EVALUATIONS = Path("evaluations")
@@ -35,6 +38,8 @@ def command(
     protocol: options.ProtocolName = None,
     seeds: Annotated[str | None, typer.Option(help="With --protocol: seeds, as 0,1,2,3,4 [default: 42]")] = None,
     folds: options.Folds = None,
+    group: options.Group = None,
+    fold_file: options.FoldFile = None,
     enrollment_clips: Annotated[
         str | None,
         typer.Option(
@@ -58,8 +63,9 @@ def command(
     """Evaluate a model on the recordings held out of its training, or train and judge by a protocol.
 
     With --protocol, models are trained as `ser train` trains them, each without the recordings that it is judged on:
-    holdout (a tenth of the files), kfold (stratified by emotion), loso (leave one speaker out), loto (one text), lolo
-    (one speaker and one text at once), loco (one corpus). What an interrupted run has finished is not done again.
+    holdout (a tenth of the files), kfold (stratified by emotion, by groups, or as a file has it), loso (leave one
+    speaker out), loto (one text), lolo (one speaker and one text at once), loco (one corpus). What the corpus does not
+    allow is refused before its features are extracted. What an interrupted run has finished is not done again.
     """
     own = ("model_id", "model_save_path", "report", "seeds", "workers", "as_json")
     given = {name: value for name, value in locals().items() if name not in (*own, "own")}
@@ -85,12 +91,13 @@ def _seeds(text: str | None) -> list[int]:
 
 
 def _evaluate_model(model_id: str | None, model_save_path: str, report: Path | None, as_json: bool) -> None:
+    require("evaluating", "evaluation")
     folder = find_bundle(model_save_path, model_id or newest_model(model_save_path))
     target = report or folder / REPORT
     with progress_display() as reporter:
         figures = evaluate(folder, target, report=reporter)
     if as_json:
-        print_json({"model_id": folder.name, "report": str(target / "report.html"), **figures.to_json()})
+        print_json({"model_id": folder.name, "report": str(target / "report.html"), **figures.to_dict()})
     else:
         _print(folder.name, figures)
         typer.echo(f"report  {target / 'report.html'}")
@@ -99,22 +106,29 @@ def _evaluate_model(model_id: str | None, model_save_path: str, report: Path | N
 def _evaluate_protocol(
     request: CrossValidationRequest, seeds: list[int], report: Path | None, workers: int, as_json: bool
 ) -> None:
+    require("training by a protocol", "training")
     force = request.dataset_force
     with progress_display() as reporter:
         dataset = Dataset(request.data_path, request.remote_url, report=reporter)
-        features = dataset.features_of(request, force=force)
+
+        def tell(clips: Sequence[Clip]) -> None:
+            names = plan_folds(clips, request)
+            typer.echo(trainings_told(request, names, len(seeds) or 1), err=True)
+
+        features = dataset.features_of(request, force=force, check=tell)
         folder = report or EVALUATIONS / protocols.evaluation_id(features, request)
         result = protocols.cross_validate(
             features, folder, request, seeds=seeds, workers=workers, force=force, report=reporter
         )
     target = folder / protocols.REPORT
     if as_json:
-        print_json({"report": str(target / "report.html"), **result.to_json()})
+        print_json({"report": str(target / "report.html"), **result.to_dict()})
         return
     _print(f"{request.protocol}, {request.model_type}, seed {result.seeds[0].seed}", result.pooled)
     _print_confusion(result.pooled)
     _print_seeds(result)
     typer.echo(f"report       {target / 'report.html'}\npredictions  {target / PREDICTIONS}")
+    options.print_purpose(request.model_type)
 
 
 def _print(title: str, figures: Evaluation) -> None:

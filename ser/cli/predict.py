@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
 from ser.cli.options import DEFAULT_MODEL_SAVE_PATH, AsJson, ModelSavePath, print_json, print_table
-from ser.cli.predictors import ModelId, Server, TlsCa, TokenFile, open_predictor
-from ser.errors import ConfigError, FieldViolation, SerError
+from ser.cli.predictors import AnyPredictor, ModelId, Server, TlsCa, TokenFile, open_predictor
+from ser.errors import AudioError, ConfigError, FieldViolation, LimitError, NotFoundError, SerError
 from ser.features import About
 from ser.predictor import UNCERTAIN, Prediction
 
@@ -29,6 +30,10 @@ def command(
         list[Path] | None,
         typer.Option(help="Unlabelled recording of the speaker, to adapt to this once; may come several times."),
     ] = None,
+    adapt: Annotated[
+        bool,
+        typer.Option("--adapt", help="Adapt to all recordings together: of one person, call or archive, unlabelled."),
+    ] = False,
     gender: Annotated[str | None, typer.Option(help="The speaker's gender, for models that use it.")] = None,
     text: Annotated[str | None, typer.Option(help="Which text is spoken, for models that use it.")] = None,
     uncertain_below: Annotated[
@@ -49,6 +54,8 @@ def command(
     predictor = open_predictor(model_save_path, model_id, server, token_file, tls_ca)
     about = About(speaker, gender, text)
     heard = predictor.listen_to(enrollment_clips) if enrollment_clips else ()
+    if adapt:
+        heard = _listen_to_all(predictor, recordings or [], heard)
     predictions = [predictor.predict_sample(sample, threshold=uncertain_below) for sample in sample_name or []]
     first_error: SerError | None = None
     for recording in recordings or []:
@@ -65,13 +72,22 @@ def command(
         print_json(
             {
                 "model_id": predictor.model_id,
-                "predictions": [p.to_json() for p in predictions],
+                "predictions": [p.to_dict() for p in predictions],
             }
         )
     elif predictions:
         _print(predictions)
     if first_error is not None:
         raise first_error
+
+
+def _listen_to_all(predictor: AnyPredictor, recordings: list[Path], heard: Any) -> Any:
+    """What recordings tell besides; of those that cannot be used it is told when they are predicted."""
+    for recording in recordings:
+        with contextlib.suppress(AudioError, LimitError, NotFoundError):
+            one = predictor.listen_to([recording])
+            heard = heard + one if heard else one
+    return heard
 
 
 def _print(predictions: list[Prediction]) -> None:
@@ -81,6 +97,9 @@ def _print(predictions: list[Prediction]) -> None:
         more["truth"] = [prediction.ground_truth or "" for prediction in predictions]
     if any(prediction.speaker_clips for prediction in predictions):
         more["clips adapted to"] = [str(prediction.speaker_clips) for prediction in predictions]
+    if any(prediction.familiarity is not None for prediction in predictions):
+        told = [prediction.familiarity for prediction in predictions]
+        more["familiarity"] = ["" if one is None else f"{one:.2f}" for one in told]
     for title in more:
         table.add_column(title)
     for number, prediction in enumerate(predictions):

@@ -63,6 +63,7 @@ def open_predictor(
 
     Raises:
         NotFoundError: If there is none.
+        MissingExtraError: If what the model, or asking a server, needs is not installed.
         SerError: If it is damaged, or the server refuses or does not answer.
     """
     if not server:

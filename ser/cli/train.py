@@ -36,8 +36,9 @@ def command(
     with progress_display() as report:
         result = run(parsed, report=report)
     if as_json:
-        print_json(result.to_json())
+        print_json(result.to_dict())
     else:
         place = parsed.model_save_path
         report_page = bundle_folder(place, result.model_id) / REPORT / REPORT_HTML
         print_model(place, result.model_id, report_page, result.metrics, result.seconds)
+        options.print_purpose(parsed.model_type)

@@ -8,6 +8,6 @@ inspection    what a corpus is good for, before anything is trained
 association   whether speaker and emotion can be told apart
 """
 
-from ser.corpora.schemes.base import CORPORA, UNKNOWN, Corpus, Utterance
+from ser.corpora.schemes.base import CORPORA, UNKNOWN, Corpus, Utterance, is_unknown
 
-__all__ = ["CORPORA", "UNKNOWN", "Corpus", "Utterance"]
+__all__ = ["CORPORA", "UNKNOWN", "Corpus", "Utterance", "is_unknown"]

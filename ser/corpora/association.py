@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ser.corpora.schemes.base import UNKNOWN, listed
+from ser.corpora.schemes.base import is_unknown, listed
 
 _DEFAULT_FOLDS = 10
 
@@ -72,7 +72,7 @@ def confounding(by: str, groups: Sequence[str], labels: Sequence[str]) -> Confou
         groups: Each recording's group.
         labels: Each recording's label.
     """
-    known = [pair for pair in zip(groups, labels, strict=True) if pair[0] != UNKNOWN]
+    known = [pair for pair in zip(groups, labels, strict=True) if not is_unknown(pair[0])]
     names = {group for group, _ in known}
     value, single = cramers_v(known), _single(known) if len(names) > 1 else {}
     if not known:
@@ -129,7 +129,7 @@ def _k_fold(labels: Sequence[str]) -> Feasibility:
 
 def _leave_out(by: str, groups: Sequence[str], labels: Sequence[str]) -> Feasibility:
     protocol, pairs = f"leave one {by} out", list(zip(groups, labels, strict=True))
-    unknown, names = groups.count(UNKNOWN), set(groups)
+    unknown, names = sum(map(is_unknown, groups)), set(groups)
     if unknown:
         reason = f"The {by} of {unknown} of {len(groups)} recordings is unknown; a labels.csv can tell it."
         return Feasibility(protocol, "no", reason)

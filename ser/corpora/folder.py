@@ -16,7 +16,7 @@ import pydantic
 
 from ser.audio.recordings import SUFFIXES, Recording, Samples, decode
 from ser.code_identity import code_digest
-from ser.corpora.schemes.base import CORPORA, UNKNOWN, Utterance, identify
+from ser.corpora.schemes.base import CORPORA, UNKNOWN, Utterance, identify, is_unknown
 from ser.errors import CorpusError, DamagedError
 from ser.features import About
 from ser.parallel import ordered_map
@@ -48,15 +48,17 @@ class Part:
     def adapt(self, utterance: Utterance) -> Utterance | None:
         """An utterance with the label to learn, speaker and text told from those of other corpora; None to leave out.
 
-        A speaker or text that is unknown stays so.
+        Unknown speakers are told from those of other corpora too (`ser.corpora.schemes.base.unknown_of`): whatever goes
+        by the speaker, as folds, statistics of a voice or a bootstrap, must not take them for one person. A text that
+        is unknown stays so.
         """
         label = self.labels.get(utterance.emotion, utterance.emotion)
         if label is None:
             return None
-        speaker, text = (
-            f"{self.name}/{value}" if self.name and value != UNKNOWN else value
-            for value in (utterance.speaker, utterance.text)
-        )
+        speaker, text = utterance.speaker or UNKNOWN, utterance.text
+        if self.name:
+            speaker = f"{self.name}/{speaker}"
+            text = text if is_unknown(text) else f"{self.name}/{text}"
         return replace(utterance, speaker=speaker, text=text, emotion=label)
 
     def check_labels(self, emotions: Sequence[str]) -> None:

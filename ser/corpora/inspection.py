@@ -18,7 +18,7 @@ import numpy as np
 from ser.audio.recordings import decode
 from ser.corpora.association import Confounding, Feasibility, confounding, protocols
 from ser.corpora.folder import AUDIO_FOLDER, WHOLE, Part, audio_files, repeated_names
-from ser.corpora.schemes.base import CORPORA, UNKNOWN, Reading, Utterance, listed, not_known, recognise
+from ser.corpora.schemes.base import CORPORA, Reading, Utterance, is_unknown, listed, not_known, recognise
 from ser.errors import CorpusError, SerError
 from ser.parallel import ordered_map
 from ser.progress import Progress, Reporter, silent
@@ -78,7 +78,7 @@ class Inspection:
     confounding: tuple[Confounding, ...]
     protocols: tuple[Feasibility, ...]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """As a JSON object."""
         return asdict(self)
 
@@ -223,7 +223,7 @@ def _inspection(
             (speaker, label)
             for speaker in sorted(by_speaker)
             for label in sorted(set(labels))
-            if speaker != UNKNOWN and not by_speaker[speaker][label]
+            if not is_unknown(speaker) and not by_speaker[speaker][label]
         ),
         confounding=(
             confounding("speaker", speakers, labels),

@@ -1,5 +1,8 @@
 """How good a model is, and the report that says so.
 
+    split           recordings into folds: what is learnt from, and what is judged
+    group_folds     whole groups, as speakers, into even folds
+    fold_file       folds that somebody published
     metrics         ScoredSamples in, Evaluation out: every figure, as numbers and as JSON
     cross_validated  figures of folds and seeds
     scored_samples  what is evaluated: ground truth and probabilities, a row a recording

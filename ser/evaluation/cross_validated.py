@@ -61,10 +61,10 @@ class CrossValidated:
         spreads = {name: Spread.of([getattr(row, name) for row in self.seeds]) for name in names}
         return {**spreads, "fold_uar": Spread.of([row.fold_uar.mean for row in self.seeds])}
 
-    def to_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """As a JSON object: `pooled`, with the figures of folds and seeds beside them."""
         return {
-            **self.pooled.to_json(),
+            **self.pooled.to_dict(),
             "by_fold": [asdict(row) for row in self.seeds[0].folds],
             "fold_uar": asdict(self.seeds[0].fold_uar),
             "by_seed": [asdict(row) for row in self.seeds],

@@ -118,7 +118,7 @@ class Evaluation:
         """Accuracy of always answering the most frequent class."""
         return max(row.support for row in self.per_class) / self.samples
 
-    def to_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """As a JSON object of finite numbers, strings, lists and nulls; with `chance` and `majority`."""
         return {**asdict(self, dict_factory=_json_object), "chance": self.chance, "majority": self.majority}
 

@@ -71,7 +71,7 @@ def write_report(folder: Path, evaluation: Evaluation, facts: ReportFacts) -> No
         pictures[name] = png(figure)
         (folder / name).write_bytes(pictures[name])
     (folder / REPORT_HTML).write_text(_page(evaluation, facts, pictures), encoding="utf-8")
-    write_json(folder / METRICS_JSON, (facts.cross_validated or evaluation).to_json())
+    write_json(folder / METRICS_JSON, (facts.cross_validated or evaluation).to_dict())
 
 
 def _figures(evaluation: Evaluation, facts: ReportFacts) -> dict[str, Figure]:

@@ -1,7 +1,7 @@
 """Splits of recordings into training and test: by file, decided by the seed, the same on every machine.
 
 holdout  a tenth of each emotion's files
-kfold    every file is tested once, in folds stratified by emotion
+kfold    every file is tested once, in folds stratified by emotion, of whole groups, or as a file has them
 loso     leave one speaker out
 loto     leave one text out
 lolo     leave one speaker and one text out at once
@@ -11,17 +11,24 @@ loco     leave one corpus out
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from ser.corpora import UNKNOWN
+from ser.corpora import is_unknown
+from ser.corpora.folder import Clip
 from ser.errors import CorpusError
+from ser.evaluation.fold_file import FoldFile
+from ser.evaluation.group_folds import deal_groups
 from ser.features.feature_set import Sample
 
 VALIDATION_SHARE = 0.1
 """Part of each emotion's files that is held out."""
+TRAITS = ("speaker", "text", "gender", "corpus")
+"""What may be known of a recording, and keep recordings together."""
+Recording = Clip | Sample
+"""What is split: clips of a corpus, before features are extracted, or the samples of a feature set."""
 
 
 class Protocol(StrEnum):
@@ -30,7 +37,8 @@ class Protocol(StrEnum):
     HOLDOUT = "holdout"
     """One fold: the tenth of the files that a training with this seed holds out; speakers are on both sides."""
     KFOLD = "kfold"
-    """Folds stratified by emotion, dealt by the seed; speakers are on both sides."""
+    """Folds stratified by emotion, dealt by the seed, with speakers on both sides; or folds of whole groups, or as a
+    file has them."""
     LOSO = "loso"
     """Leave one speaker out, a fold a speaker: what a voice that was never heard may expect."""
     LOTO = "loto"
@@ -40,10 +48,6 @@ class Protocol(StrEnum):
     learnt from is what shares neither with it; what shares one of the two is on neither side."""
     LOCO = "loco"
     """Leave one corpus out, a fold a corpus: other microphones, other actors, another language."""
-
-
-UNHEARD_SPEAKERS = frozenset({Protocol.LOSO, Protocol.LOLO})
-"""Protocols in which no speaker is on both sides, so that speakers, not files, are what was sampled."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,7 @@ class Fold:
     """Names of the recordings that are judged, sorted; none is in `training`."""
 
 
-def validation_names(samples: Sequence[Sample], random_state: int) -> tuple[str, ...]:
+def validation_names(samples: Sequence[Recording], random_state: int) -> tuple[str, ...]:
     """The names of the held-out files, sorted.
 
     Of each emotion a tenth is held out, rounded, at least one. Which ones, a hash of seed and name decides:
@@ -85,93 +89,138 @@ def validation_names(samples: Sequence[Sample], random_state: int) -> tuple[str,
 
 
 def folds(
-    samples: Sequence[Sample], protocol: Protocol, *, count: int = 10, random_state: int = 42
+    samples: Sequence[Recording],
+    protocol: Protocol,
+    *,
+    count: int = 10,
+    random_state: int = 42,
+    group: str = "",
+    fold_file: FoldFile | None = None,
 ) -> tuple[Fold, ...]:
-    """The folds of a protocol; no recording is tested twice, and all are but in `holdout`.
+    """The folds of a protocol; no recording is tested twice, and all are but in `holdout` and those of a fold file.
 
     Args:
         samples: All recordings.
         protocol: How they are split.
-        count: How many folds; of kfold only.
+        count: How many folds; of kfold only, where no file says it.
         random_state: The seed; of holdout and kfold only.
+        group: Of kfold: what keeps recordings in one fold, one of `TRAITS` or a column of the fold file; empty deals
+            single recordings.
+        fold_file: Of kfold: the folds, or a table with the column `group`.
 
     Returns:
         The folds, sorted by name.
 
     Raises:
         CorpusError: If the protocol cannot be had of this corpus: fewer than two emotions, speakers, texts or
-            corpora, a speaker or text that is not known, an emotion with fewer files than there are folds, or a fold
-            that would have nothing of an emotion to learn from.
+            corpora, a speaker or text that is not known, an emotion with fewer files than there are folds, fewer
+            groups than folds, a fold that would have nothing of an emotion to learn from, or recordings that the fold
+            file does not know.
     """
     match protocol:
         case Protocol.HOLDOUT:
             tests: Mapping[str, Sequence[str]] = {"holdout": validation_names(samples, random_state)}
+        case Protocol.KFOLD if fold_file and not group:
+            _by_emotion(samples)
+            listed = fold_file.folds([sample.name for sample in samples])
+            return _checked(samples, [Fold(*one) for one in listed])
+        case Protocol.KFOLD if group:
+            tests = _groups_dealt(samples, count, random_state, group, fold_file)
         case Protocol.KFOLD:
             tests = _dealt(samples, count, random_state)
         case Protocol.LOSO:
-            return _leaving_out(samples, {"speaker": _speaker})
+            return _leaving_out(samples, ("speaker",))
         case Protocol.LOTO:
-            return _leaving_out(samples, {"text": _text})
+            return _leaving_out(samples, ("text",))
         case Protocol.LOLO:
-            return _leaving_out(samples, {"speaker": _speaker, "text": _text})
+            return _leaving_out(samples, ("speaker", "text"))
         case Protocol.LOCO:
-            return _leaving_out(samples, {"corpus": _corpus})
+            return _leaving_out(samples, ("corpus",))
     everything = {sample.name for sample in samples}
     return _checked(
         samples, [Fold(name, _sorted(everything - set(test)), _sorted(test)) for name, test in tests.items()]
     )
 
 
-def _speaker(sample: Sample) -> str:
-    return sample.speaker
+def speakers_unheard(samples: Sequence[Recording], fold: Fold) -> bool:
+    """Whether every speaker that is judged is known, and is none of those learnt from.
+
+    Then speakers, not recordings, are what was sampled.
+    """
+    speaker_of = {sample.name: sample.speaker for sample in samples}
+    judged, heard = ({speaker_of[name] for name in names} for names in (fold.test, fold.training))
+    return judged.isdisjoint(heard) and not any(map(is_unknown, judged))
 
 
-def _text(sample: Sample) -> str:
-    return sample.text
-
-
-def _corpus(sample: Sample) -> str:
-    return sample.corpus
-
-
-def _dealt(samples: Sequence[Sample], count: int, random_state: int) -> Mapping[str, Sequence[str]]:
+def _dealt(samples: Sequence[Recording], count: int, random_state: int) -> Mapping[str, Sequence[str]]:
     dealt: dict[str, list[str]] = defaultdict(list)
-    width, turn = len(str(count)), 0
+    turn = 0
     for emotion, names in sorted(_by_emotion(samples).items()):
         if len(names) < count:
             raise CorpusError(
                 f"expected at least {count} files of each emotion, a fold each, got {len(names)} of {emotion!r}"
             )
         for name in _shuffled(names, random_state):  # dealt like cards, so that folds differ by one file at most
-            dealt[f"fold {turn % count + 1:0{width}d}"].append(name)
+            dealt[_numbered(turn % count, count)].append(name)
             turn += 1
     return dealt
 
 
-def _leaving_out(samples: Sequence[Sample], traits: Mapping[str, Callable[[Sample], str]]) -> tuple[Fold, ...]:
+def _groups_dealt(
+    samples: Sequence[Recording], count: int, random_state: int, group: str, fold_file: FoldFile | None
+) -> Mapping[str, Sequence[str]]:
+    _by_emotion(samples)
+    if fold_file:
+        group_of = fold_file.column(group, [sample.name for sample in samples])
+    else:
+        _check_known(samples, group)
+        group_of = {sample.name: getattr(sample, group) for sample in samples}
+    emotions: dict[str, Counter[str]] = defaultdict(Counter)
+    for sample in samples:
+        emotions[group_of[sample.name]][sample.emotion] += 1
+    if len(emotions) < count:
+        raise CorpusError(
+            f"expected at least {count} values of {group}, a fold each, got {len(emotions)}; ask for fewer folds"
+        )
+    number_of = deal_groups(emotions, count, random_state)
+    dealt: dict[str, list[str]] = defaultdict(list)
+    for sample in samples:
+        dealt[_numbered(number_of[group_of[sample.name]], count)].append(sample.name)
+    return dealt
+
+
+def _numbered(number: int, count: int) -> str:
+    return f"fold {number + 1:0{len(str(count))}d}"
+
+
+def _leaving_out(samples: Sequence[Recording], traits: Sequence[str]) -> tuple[Fold, ...]:
     """A fold for each combination of traits that occurs: tested is what has all of them, learnt what has none."""
     _by_emotion(samples)
-    for trait, of in traits.items():
-        if unknown := [sample.name for sample in samples if of(sample) in ("", UNKNOWN)]:
-            raise CorpusError(
-                f"expected the {trait} of every recording, it is not known of {len(unknown)} of {len(samples)}, as "
-                f"{unknown[0]}; a labels.csv with a column {trait} can tell it"
-            )
-        if len(values := sorted({of(sample) for sample in samples})) < 2:
+    for trait in traits:
+        _check_known(samples, trait)
+        if len(values := sorted({getattr(sample, trait) for sample in samples})) < 2:
             raise CorpusError(f"expected recordings of at least two values of {trait}, got {', '.join(values)} alone")
     tests: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for sample in samples:
-        tests[tuple(of(sample) for of in traits.values())].append(sample.name)
+        tests[tuple(getattr(sample, trait) for trait in traits)].append(sample.name)
     found = []
     for values_left_out, test in tests.items():
         left_out = dict(zip(traits, values_left_out, strict=True))
-        learnt = [s.name for s in samples if all(of(s) != left_out[trait] for trait, of in traits.items())]
+        learnt = [s.name for s in samples if all(getattr(s, trait) != value for trait, value in left_out.items())]
         name = ", ".join(f"{trait} {value}" for trait, value in left_out.items())
         found.append(Fold(name, _sorted(learnt), _sorted(test)))
     return _checked(samples, found)
 
 
-def _checked(samples: Sequence[Sample], found: Sequence[Fold]) -> tuple[Fold, ...]:
+def _check_known(samples: Sequence[Recording], trait: str) -> None:
+    if unknown := [sample.name for sample in samples if is_unknown(getattr(sample, trait))]:
+        raise CorpusError(
+            f"expected the {trait} of every recording, it is not known of {len(unknown)} of {len(samples)}, as "
+            f"{unknown[0]}; a labels.csv with a column {trait} can tell it"
+        )
+
+
+def _checked(samples: Sequence[Recording], found: Sequence[Fold]) -> tuple[Fold, ...]:
     emotion_of = {sample.name: sample.emotion for sample in samples}
     emotions = set(emotion_of.values())
     for fold in found:
@@ -183,7 +232,7 @@ def _checked(samples: Sequence[Sample], found: Sequence[Fold]) -> tuple[Fold, ..
     return tuple(sorted(found, key=lambda fold: fold.name))
 
 
-def _by_emotion(samples: Sequence[Sample]) -> Mapping[str, list[str]]:
+def _by_emotion(samples: Sequence[Recording]) -> Mapping[str, list[str]]:
     by_emotion: dict[str, list[str]] = defaultdict(list)
     for sample in samples:
         by_emotion[sample.emotion].append(sample.name)

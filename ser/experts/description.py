@@ -6,8 +6,9 @@ Everything comes twice in a model that adapts: scaled by what is known of all sp
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,8 +25,10 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[np.float32]
 
-FUNCTIONALS, FRAMES = "Functionals", "SpeechFrames"
-"""The extractors whose features experts read."""
+FRAMES = "SpeechFrames"
+"""The extractor whose frames experts read by Fisher vectors."""
+VECTORS: Mapping[str, str] = MappingProxyType({"functionals": "Functionals", "encoder": "SpeechEncoder"})
+"""Experts to the extractors whose vectors they read as they are."""
 _MIXTURE_FRAMES = 25_000
 """Frames that mixtures are fitted to, of all; more change little."""
 _SAMPLED_ROWS = 1_000
@@ -35,8 +38,10 @@ _SAMPLED_ROWS = 1_000
 class Columns:
     """Where in the input is what: features first, then mean, 1 / deviation and clips of the profile."""
 
-    functionals: Block | None
+    vectors: Mapping[str, Block]
+    """Expert's name to the features that are one vector a clip, of those that are read."""
     frames: Block | None
+    """The frames, if they are read."""
     statistics: Mapping[str, slice]
     """Of each extractor, within mean and within 1 / deviation."""
     num_features: int
@@ -50,23 +55,14 @@ class Columns:
             ConfigError: If the features lack an extractor that is wanted.
         """
         blocks = {block.name: block for block in frontend.blocks}
-        missing = [name for name in wanted if name not in blocks]
-        if missing:
-            raise ConfigError(
-                [
-                    FieldViolation(
-                        "dataset_feature_extract_methods",
-                        f"this model type reads {' and '.join(wanted)}; expected {' and '.join(missing)} as well, "
-                        f"got {', '.join(blocks)}",
-                    )
-                ]
-            )
+        check_features(wanted, blocks)
         statistics, start = {}, 0
         for name, width in frontend.statistics_widths().items():
             statistics[name] = slice(start, start + width)
             start += width
-        used = {name: blocks[name] if name in wanted else None for name in (FUNCTIONALS, FRAMES)}
-        return cls(used[FUNCTIONALS], used[FRAMES], statistics, frontend.num_features, start)
+        vectors = {expert: blocks[name] for expert, name in VECTORS.items() if name in wanted}
+        frames = blocks[FRAMES] if FRAMES in wanted else None
+        return cls(vectors, frames, statistics, frontend.num_features, start)
 
     def profile(self, name: str, which: int) -> slice:
         """Columns of an extractor's mean (0) or 1 / deviation (1)."""
@@ -79,6 +75,28 @@ class Columns:
         """The column with the number of clips that the profile is of."""
         start = self.num_features + 2 * self.num_statistics
         return slice(start, start + 1)
+
+
+def check_features(wanted: Sequence[str], given: Collection[str]) -> None:
+    """Checks that there are the features that a model type reads.
+
+    Args:
+        wanted: The extractors that it reads.
+        given: Those that there are.
+
+    Raises:
+        ConfigError: If one is missing.
+    """
+    if missing := [name for name in wanted if name not in given]:
+        raise ConfigError(
+            [
+                FieldViolation(
+                    "dataset_feature_extract_methods",
+                    f"this model type reads {' and '.join(wanted)}; expected {' and '.join(missing)} as well, "
+                    f"got {', '.join(given)}",
+                )
+            ]
+        )
 
 
 def describe(
@@ -105,18 +123,19 @@ def describe(
         random: Picks frames.
 
     Returns:
-        By expert's name, float32 (batch, n): functionals, cepstral, spectral, prosodic; those whose features there are.
+        By expert's name, float32 (batch, n): functionals, encoder, cepstral, spectral, prosodic; those that are read.
     """
     from keras import layers, ops
 
     from ser.experts.layers import FisherVector, Views, Whiten
 
     found: dict[str, Any] = {}
-    if columns.functionals is not None:
-        values = inputs[:, columns.functionals.start : columns.functionals.stop]
+    for name, block in columns.vectors.items():
+        values = inputs[:, block.start : block.stop]
         if adapted:
-            values = _scaled(inputs, values, columns, FUNCTIONALS)
-        found["functionals"] = values
+            mean, inverse = (inputs[:, columns.profile(block.name, which)] for which in (0, 1))
+            values = (values - mean) * inverse
+        found[name] = values
     if columns.frames is not None:
         block = columns.frames
         frames = layers.Reshape(block.shape)(inputs[:, block.start : block.stop])
@@ -131,11 +150,6 @@ def describe(
             mixture = GaussianMixture.fit(whitening(sampled[:, view]), n_components, random)
             found[name] = FisherVector.by(mixture)(Whiten.by(whitening)(channels[:, :, view]), speech)
     return found
-
-
-def _scaled(inputs: Any, values: Any, columns: Columns, name: str) -> Any:
-    mean, inverse = (inputs[:, columns.profile(name, which)] for which in (0, 1))
-    return (values - mean) * inverse
 
 
 def _sample(training: TrainingSet, columns: Columns, profiles: Array | None, random: np.random.Generator) -> Array:

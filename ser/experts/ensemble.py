@@ -3,12 +3,14 @@
 Each expert is a ridge classifier over one part of the description; their scores are added. What they say of a training
 speaker's clips when they have not been solved with that speaker's fits the temperature: all inside the training part.
 There are two such ensembles, one over features scaled for all speakers and one over features scaled by a speaker's
-profile; the second has the more say, the more clips the profile is of.
+profile; the second has the more say, the more clips the profile is of. Each is the less sure, the farther a recording
+lies from what was learnt (`ser.experts.familiarity`).
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,8 +19,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ser.acoustics.views import VIEWS
+from ser.corpora.schemes.base import is_unknown
 from ser.errors import TrainingError
-from ser.experts.description import Columns, describe
+from ser.experts.description import VECTORS, Columns, describe
+from ser.experts.familiarity import familiarity, heat, reach_of, unheard_distances
 from ser.experts.ridge import Ridge, fit_ridge
 from ser.experts.temperature import fit_temperature
 from ser.features.standardiser import Standardiser
@@ -49,7 +53,7 @@ class Recipe:
     """How an ensemble is made."""
 
     reads: tuple[str, ...]
-    """The extractors whose features it reads."""
+    """The extractors whose features it reads: of those that give one vector a clip, at least one."""
     adapts: bool
     """Whether there is the second ensemble."""
     penalty: float
@@ -79,6 +83,8 @@ def fit_ensemble(training: TrainingSet, recipe: Recipe, *, seed: int, report: Re
     import keras
     from keras import layers, ops
 
+    from ser.experts.layers import Scale
+
     keras.utils.set_random_seed(seed)
     random = np.random.default_rng(seed)
     columns = Columns.of(training.frontend, recipe.reads)
@@ -105,51 +111,71 @@ def fit_ensemble(training: TrainingSet, recipe: Recipe, *, seed: int, report: Re
         rows = _describe_rows(keras.Model(inputs, described), training, profiles, folder)
         told.one_more()
         labels, folds = training.labels, _folds(training)
-        logits, position = [], 0
+        recordings = len(labels) // training.rows.copies
+        logits, ratios, position = [], [], 0
         for description in descriptions:
-            experts, unheard = [], np.zeros((0, 0), dtype=np.float32)
+            experts, unheard = [], np.zeros((recordings, 1), dtype=np.float32)
+            far, unheard_far = [], []
             for name, part in description.items():
                 ridge, scores = fit_ridge(rows[position], labels, folds, penalty=recipe.penalty)
-                experts.append(_expert(ridge, folded=recipe.int8 and name in VIEWS)(part))
-                unheard = unheard + scores if len(unheard) else scores
+                if recipe.int8 and name in VIEWS:
+                    experts.append(_folded(ridge)(part))
+                else:
+                    scaled = Scale.by(ridge.scaling)(part)
+                    experts.append(_dense(ridge.weights, ridge.bias)(scaled))
+                    if name in VECTORS:
+                        far.append(ops.mean(ops.square(scaled), axis=-1, keepdims=True))
+                        unheard_far.append(unheard_distances(rows[position], folds, recordings))
+                unheard = unheard + scores[:recordings]
                 position += 1
                 told.one_more()
-            recordings = len(labels) // training.rows.copies
-            temperature = fit_temperature(unheard[:recordings], labels[:recordings])
+            distances = np.mean(unheard_far, axis=0)
+            reach = reach_of(distances)
+            unheard = unheard / heat(distances / reach)[:, np.newaxis]
+            temperature = fit_temperature(unheard, labels[:recordings])
+            ratio = _average(far) * np.float32(1 / reach)
             together = experts[0] if len(experts) == 1 else layers.Add()(experts)
-            logits.append(together * np.float32(1 / temperature))
-    total = logits[0]
+            logits.append(together * np.float32(1 / temperature) / heat(ratio, ops))
+            ratios.append(ratio)
+    total, ratio = logits[0], ratios[0]
     if recipe.adapts:
         clips = inputs[:, columns.clips]
         share = clips / (clips + np.float32(HALF_ADAPTED_CLIPS))
         total = logits[0] * (1 - share) + logits[1] * share
-    model = keras.Model(inputs, ops.softmax(total, axis=-1))
+        ratio = ratios[0] * (1 - share) + ratios[1] * share
+    model = keras.Model(inputs, ops.concatenate([ops.softmax(total, axis=-1), familiarity(ratio, ops)], axis=-1))
     if not all(np.isfinite(weight).all() for weight in model.get_weights()):
         raise TrainingError("the training diverged: expected finite weights; try a larger model_config.penalty")
     identity = Standardiser.identity(columns.num_features)
-    return Fitted(model, identity, {}, adaptation if recipe.adapts else None, recipe.int8)
+    return Fitted(model, identity, {}, adaptation if recipe.adapts else None, recipe.int8, tells_familiarity=True)
 
 
-def _expert(ridge: Ridge, *, folded: bool) -> Any:
-    """A ridge classifier as layers; folded, as one layer that does not cut off."""
-    from keras import Sequential, layers
+def _dense(weights: Array, bias: Array) -> Any:
+    from keras import layers
 
-    from ser.experts.layers import Scale
-
-    dense = layers.Dense(ridge.weights.shape[1])
-    scale = [] if folded else [Scale.by(ridge.scaling)]
-    expert = Sequential([layers.Input((len(ridge.weights),)), *scale, dense])
-    weights, bias = ridge.weights, ridge.bias
-    if folded:
-        weights = ridge.scaling.inverse_deviation[:, None] * weights
-        bias = bias - ridge.scaling.mean @ weights
+    dense = layers.Dense(weights.shape[1])
+    dense.build((None, len(weights)))
     dense.set_weights([weights, bias])
-    return expert
+    return dense
 
 
-def _statistics(training: TrainingSet, copy: int = 0) -> dict[str, SpeakerStatistics]:
-    """Of each training speaker, over all clips; of their virtual copies where `copy` is not 0."""
-    return {speaker: _sum_up(training, numbers, copy) for speaker, numbers in _clips_by_speaker(training).items()}
+def _folded(ridge: Ridge) -> Any:
+    """A ridge classifier with its scaling, as one layer that does not cut off."""
+    weights = ridge.scaling.inverse_deviation[:, None] * ridge.weights
+    return _dense(weights, ridge.bias - ridge.scaling.mean @ weights)
+
+
+def _average(tensors: list[Any]) -> Any:
+    from keras import layers
+
+    return tensors[0] if len(tensors) == 1 else layers.Average()(tensors)
+
+
+def _statistics(training: TrainingSet) -> Iterator[tuple[str, SpeakerStatistics]]:
+    """Who speaks each clip, and its statistics."""
+    for speaker, clips in _clips_by_speaker(training).items():
+        for rows in clips:
+            yield speaker, _sum_up(training, [rows], copy=0)
 
 
 def _clips_by_speaker(training: TrainingSet) -> dict[str, list[npt.NDArray[np.int64]]]:
@@ -191,7 +217,7 @@ def _profiles(training: TrainingSet, adaptation: SpeakerAdaptation, random: np.r
 
 def _folds(training: TrainingSet) -> npt.NDArray[np.int64]:
     """Which rows must not vouch for each other: a speaker's; where speakers are not known, a clip's."""
-    groups = [sample.speaker for sample in training.samples]
+    groups = [sample.name if is_unknown(sample.speaker) else sample.speaker for sample in training.samples]
     if len(set(groups)) < 2:
         groups = [sample.name for sample in training.samples]
     number = {group: place % FOLDS for place, group in enumerate(sorted(set(groups)))}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
@@ -21,6 +21,21 @@ if TYPE_CHECKING:
 ParametersT = TypeVar("ParametersT", bound=Config)
 
 
+def whole_clips(reads: Sequence[str]) -> Mapping[str, Any]:
+    """The `front_end` of a model type that hears clips whole, and learns from virtual speakers as well.
+
+    Args:
+        reads: The extractors whose features it reads, each with its defaults.
+    """
+    return MappingProxyType(
+        {
+            "dataset_load_split_at": "max",
+            "dataset_feature_extract_methods": {name: {} for name in reads},
+            "dataset_virtual_speakers": 4,
+        }
+    )
+
+
 class ModelType(abc.ABC, Generic[ParametersT]):
     """A kind of classifier over feature vectors, which ends up as one Keras network."""
 
@@ -28,6 +43,9 @@ class ModelType(abc.ABC, Generic[ParametersT]):
     """What can be set about it; its defaults are the best that is known."""
     front_end: ClassVar[Mapping[str, Any]] = MappingProxyType({})
     """Fields of a train request that have another default with this model type, as the features that it reads."""
+
+    reads: ClassVar[tuple[str, ...]] = ()
+    """The extractors whose features it must have; none, if it takes whatever there is."""
 
     @abc.abstractmethod
     def fit(
@@ -98,4 +116,4 @@ class NetworkType(ModelType[NetworkParametersT]):
         return Fitted(model, standardiser, history)
 
 
-MODEL_TYPES: Registry[type[ModelType[Any]]] = Registry("model type", "ser.models")
+MODEL_TYPES: Registry[type[ModelType[Any]]] = Registry("model type", "ser.models", "ser.model_types")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
 from ser.config import Config, Flag, Real, Whole
 from ser.features.training_set import TrainingSet
-from ser.models.base import MODEL_TYPES, ModelType
+from ser.models.base import MODEL_TYPES, ModelType, whole_clips
 from ser.networks.fitted import Fitted
 from ser.progress import Reporter
 
@@ -37,13 +36,8 @@ class EnsembleClassifier(ModelType[EnsembleClassifierConfig]):
     """Four experts that adapt to speakers; solved, without epochs, in seconds."""
 
     Config = EnsembleClassifierConfig
-    front_end = MappingProxyType(
-        {
-            "dataset_load_split_at": "max",
-            "dataset_feature_extract_methods": {"Functionals": {}, "SpeechFrames": {}},
-            "dataset_virtual_speakers": 4,
-        }
-    )
+    reads = ("Functionals", "SpeechFrames")
+    front_end = whole_clips(reads)
 
     def fit(
         self,
@@ -58,7 +52,7 @@ class EnsembleClassifier(ModelType[EnsembleClassifierConfig]):
         from ser.experts.ensemble import Recipe, fit_ensemble
 
         recipe = Recipe(
-            reads=("Functionals", "SpeechFrames"),
+            reads=self.reads,
             adapts=config.adapts,
             penalty=config.penalty,
             int8=config.weights == "int8",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -12,7 +11,7 @@ from ser.config import Real, Whole
 from ser.features.frontend import Block
 from ser.features.standardiser import Standardiser
 from ser.features.training_set import TrainingSet
-from ser.models.base import MODEL_TYPES, ModelType
+from ser.models.base import MODEL_TYPES, ModelType, whole_clips
 from ser.networks.fitted import Fitted
 from ser.networks.training_loop import TrainingParameters
 from ser.progress import Reporter
@@ -43,13 +42,8 @@ class TemporalNetworkClassifier(ModelType[TemporalNetworkClassifierConfig]):
     """Residual dilated convolutions (Bai et al., 2018) over `SpeechFrames`; mean, deviation and attention pooling."""
 
     Config = TemporalNetworkClassifierConfig
-    front_end = MappingProxyType(
-        {
-            "dataset_load_split_at": "max",
-            "dataset_feature_extract_methods": {FRAMES: {}},
-            "dataset_virtual_speakers": 4,
-        }
-    )
+    reads = (FRAMES,)
+    front_end = whole_clips(reads)
 
     def fit(
         self,
@@ -64,7 +58,7 @@ class TemporalNetworkClassifier(ModelType[TemporalNetworkClassifierConfig]):
         from ser.experts.description import Columns
         from ser.networks.training_loop import fit
 
-        block = Columns.of(training.frontend, (FRAMES,)).frames
+        block = Columns.of(training.frontend, self.reads).frames
         if block is None:
             raise AssertionError("Columns.of gives what is wanted, or raises")
         num_features, num_classes = training.rows.shape[1], len(training.classes)

@@ -70,7 +70,7 @@ class Source(abc.ABC):
         """
 
 
-SOURCES: Registry[type[Source]] = Registry("scheme", "ser.sources")
+SOURCES: Registry[type[Source]] = Registry("scheme", "ser.sources", "ser.sources")
 
 
 def open_source(remote_url: str, access: Access | None = None) -> Source:

@@ -3,15 +3,15 @@
 How somebody speaks at all, high or low, fast or slow, differs more between speakers than between emotions of one.
 A model that adapts reads, beside the features of a clip, a *profile*: the mean and deviation of the speaker's own
 features, shrunk towards those of the training speakers the more, the fewer clips are known (the posterior mean under
-a conjugate prior; Gauvain and Lee, 1994). No label is needed. Of a stranger the profile is zeros.
+a conjugate prior; Gauvain and Lee, 1994). How much the mean of a feature is shrunk the training speakers tell: little
+where they differ from each other by more than the clips of one do (empirical Bayes; Efron and Morris, 1975). No label
+is needed. Of a stranger the profile is zeros.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
-from operator import add
 from pathlib import Path
 from typing import Any, Self, overload
 
@@ -24,13 +24,16 @@ from ser.storage.arrays import Expected, check_arrays, load_arrays, save_arrays
 Vector = npt.NDArray[np.float64]
 
 PRIOR_CLIPS_OF_MEAN = 2.0
-"""How many clips of the speaker weigh as much as what is known of all speakers, for the mean."""
+"""How many clips of the speaker weigh as much as what is known of all speakers, for the mean, where nothing tells."""
 PRIOR_CLIPS_OF_DEVIATION = 10.0
 """The same for the deviation, which takes more clips to know."""
+_FEWEST_PRIOR_CLIPS, _MOST_PRIOR_CLIPS = 0.5, 10.0
+"""Training speakers are few, and tell no more than roughly how much speakers differ."""
 _SMALLEST_DEVIATION = 1e-6
 MOST_CLIPS = 1_000_000_000
 """Clips of one speaker; more are a mistake, and no number of Protobuf's int32 any more."""
 _COLUMNS = ("clips", "weight", "total", "squares")
+_OF_ALL = ("mean", "deviation", "per_clip", "prior_clips")
 
 
 @dataclass(frozen=True)
@@ -102,15 +105,30 @@ class SpeakerAdaptation:
     """float64, shape (n_statistics,): within a training speaker, on average."""
     per_clip: Vector
     """float64, shape (n_statistics,): values that a clip adds on average."""
+    prior_clips: Vector
+    """float64, shape (n_statistics,): how many clips weigh as much as the mean of the training speakers."""
     known: Mapping[str, SpeakerStatistics]
     """The training speakers."""
 
     @classmethod
-    def fit(cls, known: Mapping[str, SpeakerStatistics]) -> Self:
-        """From the training speakers, at least one."""
-        whole = reduce(add, known.values())
-        variance = np.mean([speaker.variance for speaker in known.values()], axis=0)
-        return cls(whole.mean, np.sqrt(variance), whole.weight / whole.clips, dict(known))
+    def fit(cls, clips: Iterable[tuple[str, SpeakerStatistics]]) -> Self:
+        """From the training speakers.
+
+        Args:
+            clips: At least one: who speaks, and the statistics of one clip. They are added up as they come.
+        """
+        known: dict[str, SpeakerStatistics] = {}
+        means: dict[str, SpeakerStatistics] = {}
+        for speaker, clip in clips:
+            known[speaker] = together(clip, known.get(speaker))
+            mean = SpeakerStatistics(1, np.ones_like(clip.mean), clip.mean, np.square(clip.mean))
+            means[speaker] = together(mean, means.get(speaker))
+        speakers = list(known.values())
+        number = sum(speaker.clips for speaker in speakers)
+        weight = np.sum([speaker.weight for speaker in speakers], axis=0)
+        mean = np.sum([speaker.total for speaker in speakers], axis=0) / np.maximum(weight, 1e-12)
+        variance = np.mean([speaker.variance for speaker in speakers], axis=0)
+        return cls(mean, np.sqrt(variance), weight / number, _prior_clips(list(means.values())), known)
 
     @property
     def num_columns(self) -> int:
@@ -129,7 +147,7 @@ class SpeakerAdaptation:
         """
         if speaker is None:
             return np.zeros(self.num_columns, dtype=np.float32)
-        prior = PRIOR_CLIPS_OF_MEAN * self.per_clip
+        prior = self.prior_clips * self.per_clip
         mean = (speaker.total + prior * self.mean) / np.maximum(speaker.weight + prior, 1e-12)
         around = speaker.squares - 2 * mean * speaker.total + speaker.weight * np.square(mean)
         prior = PRIOR_CLIPS_OF_DEVIATION * self.per_clip
@@ -151,6 +169,7 @@ class SpeakerAdaptation:
                 "mean": self.mean,
                 "deviation": self.deviation,
                 "per_clip": self.per_clip,
+                "prior_clips": self.prior_clips,
                 "speakers": np.array(names, dtype=np.str_),
                 **columns,
             },
@@ -180,11 +199,13 @@ class SpeakerAdaptation:
             len(arrays[name]) if name in arrays and arrays[name].ndim else None for name in ("speakers", "mean")
         )
         vector, table = Expected("float64", (width,)), Expected("float64", (names, width))
-        schema = {"mean": vector, "deviation": vector, "per_clip": vector, "speakers": Expected("str", (names,))}
+        if "prior_clips" not in arrays:  # of a version that shrank all features alike
+            arrays = {**arrays, "prior_clips": np.full(width or 0, PRIOR_CLIPS_OF_MEAN)}
+        schema = {**dict.fromkeys(_OF_ALL, vector), "speakers": Expected("str", (names,))}
         schema |= {"clips": Expected("int64", (names,)), **dict.fromkeys(_COLUMNS[1:], table)}
         check_arrays(arrays, schema, where)
-        if min(arrays[name].min(initial=0) for name in ("deviation", "per_clip")) < 0:
-            raise DamagedError(f"{where}: expected deviation and per_clip that are not negative")
+        if min(arrays[name].min(initial=0) for name in _OF_ALL[1:]) < 0:
+            raise DamagedError(f"{where}: expected {', '.join(_OF_ALL[1:])} that are not negative")
         try:
             known = {
                 name: SpeakerStatistics.from_arrays({key: arrays[key][number] for key in _COLUMNS})
@@ -192,7 +213,29 @@ class SpeakerAdaptation:
             }
         except ValueError as error:
             raise DamagedError(f"{where} has no statistics of speakers: {error}") from None
-        return cls(arrays["mean"], arrays["deviation"], arrays["per_clip"], known)
+        return cls(arrays["mean"], arrays["deviation"], arrays["per_clip"], arrays["prior_clips"], known)
+
+
+def _prior_clips(speakers: Sequence[SpeakerStatistics]) -> Vector:
+    """Variance among clips of a speaker, by that among speakers: how many clips' mean is as sure as a stranger's.
+
+    Args:
+        speakers: Of each training speaker, sums over the clips' means.
+    """
+    counts = np.array([speaker.weight[0] for speaker in speakers])
+    middle = np.array([speaker.mean for speaker in speakers])
+    within = sum((speaker.variance * speaker.weight for speaker in speakers), np.zeros(middle.shape[1]))
+    if len(speakers) < 2 or counts.sum() == len(speakers):
+        return np.full(middle.shape[1], PRIOR_CLIPS_OF_MEAN)
+    within /= counts.sum() - len(speakers)
+    between = middle.var(axis=0, ddof=1) - within * np.mean(1 / counts)
+    varies = within > 0
+    share = np.where(varies, between, 1) / np.where(varies, within, 1)
+    return np.where(
+        varies,
+        1 / np.clip(share, 1 / _MOST_PRIOR_CLIPS, 1 / _FEWEST_PRIOR_CLIPS),
+        PRIOR_CLIPS_OF_MEAN,
+    )
 
 
 def known_speakers(adaptation: SpeakerAdaptation | None, speakers: Sequence[str]) -> Sequence[SpeakerStatistics | None]:

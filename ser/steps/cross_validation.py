@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,9 @@ from typing import Any
 from ser.errors import ConfigError, DamagedError, FieldViolation
 from ser.evaluation import GroupRow, ReportFacts, ScoredSamples, write_report
 from ser.evaluation.cross_validated import CrossValidated, evaluate_folds, write_predictions
+from ser.evaluation.fold_file import read_fold_file
 from ser.evaluation.metrics import summary
-from ser.evaluation.split import UNHEARD_SPEAKERS, Fold, Protocol, folds
+from ser.evaluation.split import Fold, Protocol, Recording, folds, speakers_unheard
 from ser.features.training_set import TrainingSet
 from ser.formats import REPORT_FORMAT
 from ser.progress import Reporter, silent
@@ -31,14 +32,33 @@ FOLD = "fold.json"
 PREDICTIONS = "predictions.csv"
 
 
-def plan_folds(features: Path, config: CrossValidationConfig) -> tuple[str, ...]:
-    """The names of the folds, sorted.
+def plan_folds(recordings: Sequence[Recording], config: CrossValidationConfig) -> tuple[str, ...]:
+    """The names of the folds, sorted; no features are needed for it.
+
+    Args:
+        recordings: Of the whole corpus: the clips of its manifest, or the samples of its features.
+        config: Protocol and seed.
 
     Raises:
         CorpusError: If the protocol cannot be had of this corpus.
-        DamagedError: If the feature folder is not whole.
+        NotFoundError: If there is no such file of folds; `ser.evaluation.fold_file.read_fold_file` has what else may be
+            wrong with one.
     """
-    return tuple(fold.name for fold in _folds(features, config))
+    return tuple(fold.name for fold in _folds(recordings, config))
+
+
+def trainings_told(config: CrossValidationConfig, names: Sequence[str], seeds: int = 1) -> str:
+    """How much a protocol is, in words, to be said before anything is computed.
+
+    Args:
+        config: The protocol.
+        names: Of the folds.
+        seeds: How many there are.
+    """
+    folds = "1 fold" if len(names) == 1 else f"{len(names)} folds"
+    by_seed = f" with each of {seeds} seeds" if seeds > 1 else ""
+    total = len(names) * seeds
+    return f"{config.protocol}: {total} {'training' if total == 1 else 'trainings'}, of {folds}{by_seed}"
 
 
 def protocol_identity(features: Path, config: CrossValidationConfig) -> dict[str, Any]:
@@ -46,17 +66,28 @@ def protocol_identity(features: Path, config: CrossValidationConfig) -> dict[str
 
     Raises:
         DamagedError: If `features` is not a feature folder.
+        NotFoundError: If there is no such file of folds.
     """
-    count = config.folds if config.protocol is Protocol.KFOLD else None
-    clips = config.enrollment_clips
+    by_file = config.fold_file and not config.group
     return {
-        **model_identity(features, config), "protocol": config.protocol, "folds": count, "enrollment_clips": clips
-    }  # fmt: skip
+        **model_identity(features, config),
+        "protocol": config.protocol,
+        "folds": config.folds if config.protocol is Protocol.KFOLD and not by_file else None,
+        "group": config.group,
+        "fold_file": read_fold_file(config.fold_file).digest if config.fold_file else "",
+        "enrollment_clips": config.enrollment_clips,
+    }
 
 
-def is_trained(features: Path, scores: Path, config: CrossValidationConfig, fold: str) -> bool:
-    """Whether `train_fold` has nothing to do."""
-    return stamp_of(scores) == fingerprint({**protocol_identity(features, config), "fold": fold})
+def is_trained(scores: Path, identity: Mapping[str, Any], fold: str) -> bool:
+    """Whether `train_fold` has nothing to do.
+
+    Args:
+        scores: The folder that it makes.
+        identity: Of `protocol_identity`.
+        fold: Name of the fold.
+    """
+    return stamp_of(scores) == fingerprint({**identity, "fold": fold})
 
 
 def train_fold(
@@ -88,7 +119,7 @@ def train_fold(
         TrainingError: If the training diverges.
         DamagedError: If the feature folder is not whole.
     """
-    plan = plan_folds(features, config)
+    plan = plan_folds(load_features(features).samples, config)
     if fold not in plan:
         raise ConfigError([FieldViolation("fold", f"expected one of {', '.join(plan)}, got {fold!r}")])
     made_from = {**protocol_identity(features, config), "fold": fold}
@@ -125,7 +156,7 @@ def summarise(scores: Sequence[Path], report_folder: Path, *, force: bool = Fals
         ((read_json(folder / FOLD), folder) for folder in scores),
         key=lambda one: (one[0]["random_state"], one[0]["fold"]),
     )
-    own = {"fold": "", "random_state": 0}
+    own = {"fold": "", "random_state": 0, "speakers_unheard": True}
     if not found or any({**one, **own} != {**found[0][0], **own} for one, _ in found):
         raise DamagedError("expected the folds of one cross-validation, got those of several, or none")
     first = found[0][0]
@@ -139,13 +170,14 @@ def summarise(scores: Sequence[Path], report_folder: Path, *, force: bool = Fals
                 f"seed {seed}: expected each of the folds {', '.join(first['all_folds'])} once, got {', '.join(got)}"
             )
     parts = {seed: {name: load_scores(folder) for name, folder in of.items()} for seed, of in by_seed.items()}
-    protocol = Protocol(first["protocol"])
-    result = evaluate_folds(parts, resampled="speakers" if protocol in UNHEARD_SPEAKERS else "recordings")
+    unheard = all(one["speakers_unheard"] for one, _ in found)
+    result = evaluate_folds(parts, resampled="speakers" if unheard else "recordings")
+    protocol, names = Protocol(first["protocol"]), first["all_folds"]
     facts = ReportFacts(
         model_id=f"{protocol}: {first['model_type']}",
         model_type=first["model_type"],
         corpus=first["source"],
-        protocol=_sentence(protocol, len(first["all_folds"]), list(by_seed)),
+        protocol=_sentence(protocol, len(names), list(by_seed), first["group"], first["fold_file"], unheard=unheard),
         settings=printable({**first["settings"], "random_state": list(by_seed)}),
         history={},
         cross_validated=result,
@@ -160,13 +192,19 @@ def summarise(scores: Sequence[Path], report_folder: Path, *, force: bool = Fals
     return result
 
 
-def _folds(features: Path, config: CrossValidationConfig) -> tuple[Fold, ...]:
-    samples = load_features(features).samples
-    return folds(samples, config.protocol, count=config.folds, random_state=config.random_state)
+def _folds(recordings: Sequence[Recording], config: CrossValidationConfig) -> tuple[Fold, ...]:
+    return folds(
+        recordings,
+        config.protocol,
+        count=config.folds,
+        random_state=config.random_state,
+        group=config.group,
+        fold_file=read_fold_file(config.fold_file) if config.fold_file else None,
+    )
 
 
 def _fold(features: Path, config: CrossValidationConfig, name: str) -> Fold:
-    return next(fold for fold in _folds(features, config) if fold.name == name)
+    return next(fold for fold in _folds(load_features(features).samples, config) if fold.name == name)
 
 
 def _training_part(features: Path, config: CrossValidationConfig, fold: str) -> TrainingSet:
@@ -186,7 +224,8 @@ def _write(
     fitted = fit_on(training, config, report)
     # The test part is read only now that all is fitted.
     everything = load_features(features)
-    test = everything.select(_fold(features, config, fold).test)
+    split = _fold(features, config, fold)
+    test = everything.select(split.test)
     told = enrolled(fitted.adaptation, test, training.frontend, config.enrollment_clips, seed=config.random_state)
     score(test, fitted.predict(test.rows, told), everything.classes).save(folder / SCORES)
     settings = read_json(features / SETTINGS)
@@ -196,6 +235,9 @@ def _write(
             "fold": fold,
             "all_folds": list(all_folds),
             "protocol": config.protocol,
+            "group": config.group,
+            "fold_file": read_fold_file(config.fold_file).name if config.fold_file else "",
+            "speakers_unheard": speakers_unheard(everything.samples, split),
             "model_type": config.model_type,
             "random_state": config.random_state,
             "source": settings["source"],
@@ -208,17 +250,25 @@ def _write(
     )
 
 
-def _sentence(protocol: Protocol, count: int, seeds: Sequence[int]) -> str:
+def _sentence(
+    protocol: Protocol, count: int, seeds: Sequence[int], group: str, fold_file: str, *, unheard: bool
+) -> str:
     by_seed = f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {', '.join(map(str, seeds))}"
+    heard = "No speaker is on both sides" if unheard else "Speakers may be on both sides"
+    dealt = (
+        f"{count} folds, dealt by {by_seed} so that all recordings of one {group} are in the same fold"
+        + (f" ({group} as {fold_file} has it)" if fold_file else "")
+        if group
+        else f"{count} folds as {fold_file} has them"
+        if fold_file
+        else f"{count} folds of the files, stratified by emotion, dealt by {by_seed}"
+    )
     split = {
         Protocol.HOLDOUT: (
             f"A tenth of the files of each emotion, chosen by {by_seed}, is judged by a model of the others. Speakers "
             "are on both sides."
         ),
-        Protocol.KFOLD: (
-            f"{count} folds of the files, stratified by emotion, dealt by {by_seed}: {count} models, each judged on "
-            "the files that it has not heard. Speakers are on both sides."
-        ),
+        Protocol.KFOLD: f"{dealt}: {count} models, each judged on the files that it has not heard. {heard}.",
         Protocol.LOSO: f"Leave one speaker out: {count} models, each judged on the speaker that it has never heard.",
         Protocol.LOTO: (
             f"Leave one text out: {count} models, each judged on the text that it has never heard. Speakers are on "

@@ -60,7 +60,7 @@ def evaluate(
     made_from = {
         "format": REPORT_FORMAT,
         "bundle": fingerprint(model.manifest.model_dump(mode="json")),
-        "figures": figures.to_json(),
+        "figures": figures.to_dict(),
     }
     make_folder(report_folder, made_from, write, force=force)
     report(Progress("evaluate", len(held_out.samples), len(held_out.samples), "clips"))

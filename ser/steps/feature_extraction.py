@@ -5,36 +5,38 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-import numpy.typing as npt
 
-from ser.audio.recordings import Samples
-from ser.audio.virtual_speakers import virtual_speaker
 from ser.code_identity import code_digest
-from ser.corpora.folder import Clip, Manifest, load_manifest, read_clip
-from ser.errors import ConfigError, DamagedError, FieldViolation
+from ser.corpora.folder import Clip, Manifest, load_manifest
+from ser.encoders.storage import check_encoder
+from ser.errors import ConfigError, DamagedError, FieldViolation, SerError
 from ser.features import EXTRACTORS
 from ser.features.feature_set import TABLE, FeatureSet, Sample, sample_table, samples_of
 from ser.features.frontend import FrontEnd, num_pieces
 from ser.formats import FEATURES_FORMAT
-from ser.parallel import keep_freed_memory, ordered_map
 from ser.progress import Progress, Reporter, silent
 from ser.request import FeatureConfig
+from ser.steps.clip_rows import BATCH_SECONDS, batches_of, rows_of
+from ser.steps.known_clips import KnownClips
+from ser.steps.unfinished import UnfinishedRows, remove_unfinished, sweep_unfinished
 from ser.storage.arrays import check_arrays, load_arrays, map_rows, save_arrays
 from ser.storage.files import make_folder, read_json, write_json
-from ser.storage.stamps import check_folder
+from ser.storage.stamps import check_folder, read_stamp
+from ser.storage.strict_json import fingerprint
 
 ROWS = "rows.npy"
 VIRTUAL = "virtual.npy"
 SAMPLES = "samples.npz"
+CLIPS = "clips.json"
+"""The SHA-256 of each clip's file, in the order of the samples."""
 FRONTEND = "frontend.npz"
 SETTINGS = "features.json"
-_BATCH_SECONDS = 20.0
 _COPY_BYTES = 16 << 20
 
 
@@ -44,7 +46,9 @@ def extract_features(
     """Computes the features of a whole corpus; does nothing when they are there already.
 
     Clips are decoded, cut and transformed on all cores and written in order as they come, so memory does not
-    grow with the corpus.
+    grow with the corpus. What an extraction that was killed has written is not computed again (`ser.steps.unfinished`),
+    nor what another feature folder beside this one has of a clip, by extractors of whole clips
+    (`ser.steps.known_clips`), unless forced.
 
     Args:
         corpus: A prepared corpus folder.
@@ -54,16 +58,13 @@ def extract_features(
         report: Told of each clip.
 
     Raises:
+        MissingEncoderError: If an encoder that a method extracts by is not on this machine.
         ConfigError: If a method's config cannot be realised.
         DamagedError: If the corpus folder is not what was prepared.
     """
+    check_encoders(config)
     manifest = load_manifest(corpus)
-    make_folder(
-        features,
-        feature_identity(manifest, config),
-        partial(_write, corpus, manifest, config, report),
-        force=force,
-    )
+    _make(corpus, manifest, features, config, feature_identity(manifest, config), manifest.clips, report, force=force)
 
 
 def extract_part(
@@ -88,23 +89,21 @@ def extract_part(
         report: Told of each clip.
 
     Raises:
+        MissingEncoderError: If an encoder that a method extracts by is not on this machine.
         ConfigError: If a method's config cannot be realised, or there is no such part.
         DamagedError: If the corpus folder is not what was prepared.
     """
+    check_encoders(config)
     manifest = load_manifest(corpus)
     # A batch of the whole stays one: the last bit of a feature depends on what is multiplied together with it.
-    batches = list(_batches(manifest.clips))
+    batches = list(batches_of(manifest.clips))
     if not 0 <= number < of <= len(batches):
-        allowed = f"expected 0 to {of - 1} of at most {len(batches)} parts ({_BATCH_SECONDS:g} seconds of sound each)"
+        allowed = f"expected 0 to {of - 1} of at most {len(batches)} parts ({BATCH_SECONDS:g} seconds of sound each)"
         raise ConfigError([FieldViolation("part", f"{allowed}, got {number} of {of}")])
     first, last = (edge * len(batches) // of for edge in (number, number + 1))
     clips = [clip for batch in batches[first:last] for clip in batch]
-    make_folder(
-        part,
-        {**feature_identity(manifest, config), "part": number, "of": of},
-        partial(_write, corpus, manifest, config, report, clips=clips),
-        force=force,
-    )
+    made_from = {**feature_identity(manifest, config), "part": number, "of": of}
+    _make(corpus, manifest, part, config, made_from, clips, report, force=force)
 
 
 def join_parts(parts: Sequence[Path], features: Path, *, force: bool = False) -> None:
@@ -130,6 +129,18 @@ def join_parts(parts: Sequence[Path], features: Path, *, force: bool = False) ->
         raise DamagedError(f"expected every part of one corpus's features once, got parts {numbers}")
     whole = {name: value for name, value in identities[0].items() if name != "of"}
     make_folder(features, whole, partial(_join, ordered), force=force)
+
+
+def check_encoders(config: FeatureConfig) -> None:
+    """Checks that the pretrained encoders of the methods are on this machine, before work begins that wants them.
+
+    Raises:
+        MissingEncoderError: If one is not; the message has the command that brings it.
+        DamagedError: If one is altered.
+    """
+    for name, settings in config.dataset_feature_extract_methods.items():
+        for record in EXTRACTORS.get(name).encoders(settings):
+            check_encoder(record)
 
 
 def feature_identity(manifest: Manifest, config: FeatureConfig) -> dict[str, Any]:
@@ -191,14 +202,41 @@ def piece_length(split_at: str | int, clips: Sequence[Clip]) -> int:
             return int(split_at)
 
 
+def _make(
+    corpus: Path,
+    manifest: Manifest,
+    features: Path,
+    config: FeatureConfig,
+    made_from: Mapping[str, Any],
+    clips: Sequence[Clip],
+    report: Reporter,
+    *,
+    force: bool,
+) -> None:
+    """Makes the feature folder of some clips of a corpus."""
+    sweep_unfinished(features.parent)
+    if force:
+        remove_unfinished(features)
+
+    beside = [] if force else [folder for folder in sorted(features.parent.glob("[!.]*")) if folder != features]
+    unfinished = partial(UnfinishedRows, features, fingerprint(made_from))
+
+    def write(folder: Path) -> None:
+        _write(corpus, manifest, config, clips, beside, unfinished, report, folder)
+
+    make_folder(features, made_from, write, force=force)
+    remove_unfinished(features)
+
+
 def _write(
     corpus: Path,
     manifest: Manifest,
     config: FeatureConfig,
+    clips: Sequence[Clip],
+    beside: Sequence[Path],
+    unfinished: Callable[[Mapping[str, tuple[int, ...]]], UnfinishedRows],
     report: Reporter,
     folder: Path,
-    *,
-    clips: Sequence[Clip] | None = None,
 ) -> None:
     frontend = FrontEnd.create(
         piece_length(config.dataset_load_split_at, manifest.clips),
@@ -206,23 +244,22 @@ def _write(
         [clip.about for clip in manifest.clips],
         normalize=config.dataset_load_normalize,
     )
-    clips = manifest.clips if clips is None else clips
     samples = [_sample(clip, frontend) for clip in clips]
     num_rows, voices = sum(sample.pieces for sample in samples), config.dataset_virtual_speakers
-    with contextlib.ExitStack() as stack:
-        file = stack.enter_context((folder / ROWS).open("wb"))
-        _write_header(file, (num_rows, frontend.num_features))
-        virtual = stack.enter_context((folder / VIRTUAL).open("wb")) if voices else None
-        if virtual:
-            _write_header(virtual, (num_rows, voices, frontend.num_features))
-        done = 0
-        for count, rows in _transform(corpus, clips, frontend, voices):
-            file.write(np.ascontiguousarray(rows[:, 0], dtype="<f4").data)
-            if virtual:
-                virtual.write(np.ascontiguousarray(rows[:, 1:], dtype="<f4").data)
+    shapes: dict[str, tuple[int, ...]] = {ROWS: (num_rows, frontend.num_features)}
+    if voices:
+        shapes[VIRTUAL] = (num_rows, voices, frontend.num_features)
+    batches = list(batches_of(clips))
+    known = _known_clips(beside, config, frontend)
+    with unfinished(shapes) as written:
+        done = sum(map(len, batches[: written.batches]))
+        for count, rows in rows_of(corpus, batches[written.batches :], frontend, voices, known):
+            written.add([rows[:, 0], rows[:, 1:]][: len(shapes)])
             done += count
             report(Progress("features", done, len(clips), "clips"))
+        written.link_into(folder)
     save_arrays(folder / SAMPLES, sample_table(samples))
+    write_json(folder / CLIPS, [clip.sha256 for clip in clips])
     frontend.save(folder / FRONTEND)
     write_json(
         folder / SETTINGS,
@@ -248,6 +285,7 @@ def _join(parts: Sequence[Path], folder: Path) -> None:
                     rows.seek(-array.nbytes if array is not None else 0, os.SEEK_END)
                     shutil.copyfileobj(rows, file, _COPY_BYTES)
     save_arrays(folder / SAMPLES, sample_table([sample for one in sets for sample in one.samples]))
+    write_json(folder / CLIPS, [digest for part in parts for digest in read_json(part / CLIPS)])
     for name in (FRONTEND, SETTINGS):
         shutil.copyfile(parts[0] / name, folder / name)
 
@@ -262,42 +300,34 @@ def _sample(clip: Clip, frontend: FrontEnd) -> Sample:
     return Sample(clip.name, clip.speaker, clip.gender, clip.text, clip.emotion, clip.seconds, pieces, clip.corpus)
 
 
-def _transform(
-    corpus: Path, clips: Sequence[Clip], frontend: FrontEnd, voices: int
-) -> Iterator[tuple[int, npt.NDArray[np.float32]]]:
-    """Batch by batch, how many clips it has and their rows: of themselves, then of each virtual speaker.
-
-    Rows are float32, shape (n_pieces, 1 + voices, n_features).
-    """
-
-    def transform(batch: Sequence[Clip]) -> tuple[int, npt.NDArray[np.float32]]:
-        recordings = [read_clip(corpus, clip) for clip in batch]
-        about = [clip.about for clip in batch]
-        rows = [frontend.transform_all(list(zip(recordings, about, strict=True)))]
-        for number in range(voices):
-            spoken = [
-                _fitted(virtual_speaker(samples, number, clip.name), num_pieces(len(samples), frontend.piece_samples))
-                for samples, clip in zip(recordings, batch, strict=True)
-            ]
-            rows.append(frontend.transform_all(list(zip(spoken, about, strict=True))))
-        return len(batch), np.stack(rows, axis=1)
-
-    def _fitted(samples: Samples, pieces: int) -> Samples:
-        """A clip that has become longer or shorter, with as many pieces as it had."""
-        length = (pieces - 1) * frontend.piece_samples
-        return np.pad(samples[: length + frontend.piece_samples], (0, max(0, length + 1 - len(samples))))
-
-    keep_freed_memory()
-    return ordered_map(transform, _batches(clips))
+def _known_clips(folders: Sequence[Path], config: FeatureConfig, frontend: FrontEnd) -> KnownClips:
+    """What whole feature folders have of clips, by extractors of whole clips that are as they are now."""
+    known = KnownClips(config.dataset_virtual_speakers)
+    methods = [name for name in config.dataset_feature_extract_methods if EXTRACTORS.get(name).whole_clips]
+    for folder in folders if methods else ():
+        with contextlib.suppress(SerError, OSError):  # of another version, damaged, or being removed: not known
+            stamp = read_stamp(folder)
+            if stamp is None or stamp.made_from.get("format") != FEATURES_FORMAT or CLIPS not in stamp.files:
+                continue
+            wanted = [name for name in methods if _alike(name, stamp.made_from, config)]
+            if wanted:
+                features, theirs, digests = load_features(folder), load_frontend(folder), read_json(folder / CLIPS)
+                for block in theirs.blocks:
+                    if block.name in wanted and _same_arrays(frontend, theirs, block.name):
+                        known.add(block.name, features, slice(block.start, block.stop), digests)
+    return known
 
 
-def _batches(clips: Sequence[Clip]) -> Iterator[list[Clip]]:
-    """Neighbouring clips of some seconds together: the fewer calls, the less threads wait for each other."""
-    batch: list[Clip] = []
-    for clip in clips:
-        batch.append(clip)
-        if sum(one.seconds for one in batch) >= _BATCH_SECONDS:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
+def _alike(name: str, made_from: Mapping[str, Any], config: FeatureConfig) -> bool:
+    """Whether an extractor has the code, the config and the loudness that a feature folder was made with."""
+    theirs, ours = made_from["config"], feature_settings(config)
+    return bool(
+        made_from["code"].get(name) == code_digest(EXTRACTORS.get(name))
+        and theirs["dataset_load_normalize"] == ours["dataset_load_normalize"]
+        and theirs["dataset_feature_extract_methods"][name] == ours["dataset_feature_extract_methods"][name]
+    )
+
+
+def _same_arrays(one: FrontEnd, other: FrontEnd, name: str) -> bool:
+    ours, theirs = (frontend.extractors[name].arrays for frontend in (one, other))
+    return ours.keys() == theirs.keys() and all(np.array_equal(ours[key], theirs[key]) for key in ours)

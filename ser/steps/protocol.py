@@ -14,6 +14,7 @@ from ser.evaluation.metrics import summary
 from ser.progress import Progress, Reporter, silent
 from ser.request import CrossValidationConfig
 from ser.steps.cross_validation import is_trained, load_scores, plan_folds, protocol_identity, summarise
+from ser.steps.feature_extraction import load_features
 from ser.steps.fold_worker import FoldJob, train_folds
 from ser.storage.strict_json import fingerprint
 
@@ -50,6 +51,7 @@ def cross_validate(
     started = time.monotonic()
     configs = [config.model_copy(update={"random_state": seed}) for seed in seeds or (config.random_state,)]
     jobs = [job for one in configs for job in _jobs(features, folder, one, force=force)]
+    identities = {one.random_state: protocol_identity(features, one) for one in configs}
     total = len(jobs) // len(configs)
     done: dict[int, list[ScoredSamples]] = defaultdict(list)
 
@@ -62,7 +64,7 @@ def cross_validate(
 
     missing = []
     for job in jobs:
-        if job.force or not is_trained(job.features, job.scores, job.config, job.fold):
+        if job.force or not is_trained(job.scores, identities[job.config.random_state], job.fold):
             missing.append(job)
         else:
             tell(job)
@@ -82,5 +84,5 @@ def _jobs(features: Path, folder: Path, config: CrossValidationConfig, *, force:
     job = FoldJob(features, folder, config, "", force)
     return [
         replace(job, scores=folder / FOLDS / f"{identity}-{number:03d}", fold=fold)
-        for number, fold in enumerate(plan_folds(features, config), 1)
+        for number, fold in enumerate(plan_folds(load_features(features).samples, config), 1)
     ]

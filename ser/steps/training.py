@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ser.bundles.bundle import file_digests
+from ser.bundles.judgements import Judgements
 from ser.bundles.litert import LiteRTModel
 from ser.bundles.manifest import FRONTEND, KERAS, SPEAKERS, TFLITE, VALIDATION, Manifest
 from ser.code_identity import code_digest
@@ -129,7 +130,8 @@ def _write(features: Path, config: TrainingConfig, report: Reporter, folder: Pat
     if fitted.adaptation:
         fitted.adaptation.save(folder / SPEAKERS)
 
-    evaluation = measure(score(held_out, served(held_out_rows), classes))
+    probabilities = Judgements.of(served(held_out_rows), len(classes)).probabilities
+    evaluation = measure(score(held_out, probabilities, classes))
     settings = read_json(features / SETTINGS)
     Manifest(
         model_id=model_id(features, config),

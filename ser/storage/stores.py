@@ -14,7 +14,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ser.errors import Code, ConfigError, FieldViolation, SerError, StorageError
+from ser.errors import Code, ConfigError, FieldViolation, MissingExtraError, SerError, StorageError
+from ser.extras import install_command
 from ser.storage.files import partial
 from ser.storage.stored_file import MissingError, StoredFolder, storage_errors
 from ser.storage.strict_json import fingerprint
@@ -47,8 +48,13 @@ def local_path(place: str | os.PathLike[str]) -> Path:
 
 def cache_folder(address: str) -> Path:
     """Where local copies of what is at an address lie."""
-    root = os.environ.get(CACHE_VARIABLE) or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "ser"
-    return Path(root) / fingerprint(address.rstrip("/"))[:16]
+    return cache_root() / fingerprint(address.rstrip("/"))[:16]
+
+
+def cache_root() -> Path:
+    """The folder of copies of what lies elsewhere, as in object stores."""
+    root = os.environ.get(CACHE_VARIABLE)
+    return Path(root) if root else Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "ser"
 
 
 class Store:
@@ -61,7 +67,8 @@ class Store:
         """Names the folder; asks nobody.
 
         Raises:
-            ConfigError: If the scheme is unknown, or its package is not installed.
+            ConfigError: If the scheme is unknown.
+            MissingExtraError: If the scheme's package is not installed.
         """
         import fsspec
 
@@ -71,10 +78,8 @@ class Store:
             self._files, self._root = fsspec.core.url_to_fs(self.address, use_listings_cache=False)
         except ImportError:
             extra = _PACKAGES.get(scheme)
-            hint = f"; install ser[{extra}]" if extra else ""
-            raise ConfigError(
-                [FieldViolation("", f"{address}: no package for {scheme}:// is installed{hint}")]
-            ) from None
+            hint = f"; install it with: {install_command(extra)}" if extra else ""
+            raise MissingExtraError(f"{address}: no package for {scheme}:// is installed{hint}") from None
         except ValueError as error:
             raise ConfigError([FieldViolation("", f"{address}: {error}")]) from None
 

@@ -89,27 +89,32 @@ class TrainRequest(_message.Message):
     """Redo every stage of the dataset though its result is there. Default false."""
     dataset_load_split_at: _builtins.str
     """Length of the pieces that clips are cut into: "min", "max" or "avg" of the corpus's clips, or a number of
-    samples at 16 kHz from 320 to 9600000. Default "min", and "max" for EnsembleClassifier.
+    samples at 16 kHz from 320 to 9600000. Default "max", and "min" for KerasClassifier and KerasDropoutClassifier.
     """
     dataset_load_normalize: _builtins.bool
     """Divide each clip by its own peak. Default true."""
     model_type: _builtins.str
-    """"EnsembleClassifier", "FunctionalsClassifier", "TemporalNetworkClassifier", "KerasClassifier" or
+    """"EncoderClassifier" (the most accurate), "EnsembleClassifier" (the most accurate without weights of others),
+    "FunctionalsClassifier", "TemporalNetworkClassifier", or, for demonstrations, "KerasClassifier" and
     "KerasDropoutClassifier". Mandatory.
     """
     model_save_path: _builtins.str
     """Folder that the model's folder is saved into; inside the server's model root (PERMISSION_DENIED). Mandatory."""
     dataset_virtual_speakers: _builtins.int
     """How many virtual speakers (the clip faster or slower, and noisier) say each clip as well, for the training to learn
-    from; 0 to 8. Default 0, and 4 for EnsembleClassifier.
+    from; 0 to 8. Default 4, and 0 for KerasClassifier and KerasDropoutClassifier.
     """
     detach: _builtins.bool
     """Let the job go on when the caller of Train hangs up. Default false; StartTraining always does."""
     @_builtins.property
     def dataset_feature_extract_methods(self) -> _containers.MessageMap[_builtins.str, _struct_pb2.Struct]:
         """Name of each feature extraction method to its config, `{}` for its defaults: "MFCC", "SpeakerAndGenderAndTextType",
-        "Functionals", "SpeechFrames". Default the first two, and the last two for EnsembleClassifier. An unknown method or
-        key is INVALID_ARGUMENT, and names the known.
+        "Functionals", "SpeechFrames", "SpeechEncoder". Default those that the model type reads: EncoderClassifier
+        "SpeechEncoder", EnsembleClassifier "Functionals" and "SpeechFrames", FunctionalsClassifier the first of these,
+        TemporalNetworkClassifier the second, KerasClassifier and KerasDropoutClassifier, which take any, "MFCC" and
+        "SpeakerAndGenderAndTextType". An unknown method or key is INVALID_ARGUMENT, and names the known; so are features that
+        the model type cannot read. FAILED_PRECONDITION, before anything is fetched, if the encoder of "SpeechEncoder" is not
+        on the machine that trains; the message has the command that brings it.
         """
 
     @_builtins.property
@@ -117,8 +122,8 @@ class TrainRequest(_message.Message):
         """The model type's config: lr (above 0), epochs (from 1), batch_size (from 1); dropout (0 to below 1) where there is
         some. Defaults 0.001, 20 (KerasDropoutClassifier: 100), 32, 0.2. TemporalNetworkClassifier has units (4 to 512; 32) too.
         EnsembleClassifier has penalty (above 0), components (2 to 256), dimensions (2 to 44), adapts, and weights ("float32" or
-        "int8", which takes less than half the size); defaults 1, 32, 40, true, "float32". FunctionalsClassifier has penalty,
-        adapts and weights.
+        "int8", which takes less than half the size); defaults 1, 32, 40, true, "float32". EncoderClassifier and
+        FunctionalsClassifier have penalty (3, and 1), adapts and weights.
         """
 
     def __init__(
@@ -248,6 +253,7 @@ class PredictRequest(_message.Message):
     CLIPS_FIELD_NUMBER: _builtins.int
     UNCERTAIN_BELOW_FIELD_NUMBER: _builtins.int
     ENROLLMENT_CLIPS_FIELD_NUMBER: _builtins.int
+    ADAPT_FIELD_NUMBER: _builtins.int
     model_save_path: _builtins.str
     """Folder of the model's folder; inside the server's model root (PERMISSION_DENIED). Default: the root itself."""
     model_id: _builtins.str
@@ -269,6 +275,11 @@ class PredictRequest(_message.Message):
     uncertain_below: _builtins.float
     """Least probability of an answer, 0 to 1 (INVALID_ARGUMENT): where the most probable label has less, `prediction` is
     "uncertain". Default 0: never.
+    """
+    adapt: _builtins.bool
+    """Adapt to all of `clips` together as well: to how recordings sound that come from one person, call or archive. Each is
+    heard twice, and counts twice as sound of the call. Default false. Only with `clips` (INVALID_ARGUMENT), as
+    `enrollment_clips` otherwise.
     """
     @_builtins.property
     def clips(self) -> _containers.RepeatedCompositeFieldContainer[Global___Clip]:
@@ -295,10 +306,11 @@ class PredictRequest(_message.Message):
         clips: _abc.Iterable[Global___Clip] | None = ...,
         uncertain_below: _builtins.float = ...,
         enrollment_clips: _abc.Iterable[_builtins.bytes] | None = ...,
+        adapt: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["audio", b"audio", "clips", b"clips", "enrollment_clips", b"enrollment_clips", "gender", b"gender", "model_id", b"model_id", "model_save_path", b"model_save_path", "sample_name", b"sample_name", "speaker", b"speaker", "text", b"text", "uncertain_below", b"uncertain_below"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adapt", b"adapt", "audio", b"audio", "clips", b"clips", "enrollment_clips", b"enrollment_clips", "gender", b"gender", "model_id", b"model_id", "model_save_path", b"model_save_path", "sample_name", b"sample_name", "speaker", b"speaker", "text", b"text", "uncertain_below", b"uncertain_below"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -377,6 +389,7 @@ class PredictResponse(_message.Message):
     PREDICTIONS_FIELD_NUMBER: _builtins.int
     MODEL_FIELD_NUMBER: _builtins.int
     SPEAKER_CLIPS_FIELD_NUMBER: _builtins.int
+    FAMILIARITY_FIELD_NUMBER: _builtins.int
     sample_name: _builtins.str
     """Name of the sample, or of the recording."""
     ground_truth: _builtins.str
@@ -385,6 +398,11 @@ class PredictResponse(_message.Message):
     """The most probable label; "uncertain" if that is less probable than `uncertain_below`."""
     speaker_clips: _builtins.int
     """How many clips of the speaker the model adapted to; 0 if it did not."""
+    familiarity: _builtins.float
+    """How much the recording resembles what the model has learnt, 0 to 1: one half is as far as one in ten recordings of new
+    speakers of its corpus; another language, room or telephone is below, noise and music near 0. Absent if the model does
+    not tell.
+    """
     @_builtins.property
     def probabilities(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
         """Label to probability, 0 to 1: the mean over the pieces."""
@@ -417,13 +435,19 @@ class PredictResponse(_message.Message):
         predictions: _abc.Iterable[Global___ClipPrediction] | None = ...,
         model: Global___ModelIdentity | None = ...,
         speaker_clips: _builtins.int = ...,
+        familiarity: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_ground_truth", b"_ground_truth", "ground_truth", b"ground_truth", "model", b"model"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_familiarity", b"_familiarity", "_ground_truth", b"_ground_truth", "familiarity", b"familiarity", "ground_truth", b"ground_truth", "model", b"model"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_ground_truth", b"_ground_truth", "ground_truth", b"ground_truth", "model", b"model", "pieces", b"pieces", "prediction", b"prediction", "predictions", b"predictions", "probabilities", b"probabilities", "sample_name", b"sample_name", "speaker_clips", b"speaker_clips", "unknown", b"unknown"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_familiarity", b"_familiarity", "_ground_truth", b"_ground_truth", "familiarity", b"familiarity", "ground_truth", b"ground_truth", "model", b"model", "pieces", b"pieces", "prediction", b"prediction", "predictions", b"predictions", "probabilities", b"probabilities", "sample_name", b"sample_name", "speaker_clips", b"speaker_clips", "unknown", b"unknown"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__familiarity: _TypeAlias = _typing.Literal["familiarity"]  # noqa: Y015
+    _WhichOneofArgType__familiarity: _TypeAlias = _typing.Literal["_familiarity", b"_familiarity"]  # noqa: Y015
     _WhichOneofReturnType__ground_truth: _TypeAlias = _typing.Literal["ground_truth"]  # noqa: Y015
     _WhichOneofArgType__ground_truth: _TypeAlias = _typing.Literal["_ground_truth", b"_ground_truth"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__familiarity) -> _WhichOneofReturnType__familiarity | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__ground_truth) -> _WhichOneofReturnType__ground_truth | None: ...
 
 Global___PredictResponse: _TypeAlias = PredictResponse  # noqa: Y015
@@ -460,12 +484,18 @@ class ClipPrediction(_message.Message):
     PIECES_FIELD_NUMBER: _builtins.int
     UNKNOWN_FIELD_NUMBER: _builtins.int
     SPEAKER_CLIPS_FIELD_NUMBER: _builtins.int
+    FAMILIARITY_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """As in the request."""
     prediction: _builtins.str
     """The most probable label; "uncertain" if that is less probable than `uncertain_below`."""
     speaker_clips: _builtins.int
     """How many clips of the speaker the model adapted to; 0 if it did not."""
+    familiarity: _builtins.float
+    """How much the recording resembles what the model has learnt, 0 to 1: one half is as far as one in ten recordings of new
+    speakers of its corpus; another language, room or telephone is below, noise and music near 0. Absent if the model does
+    not tell.
+    """
     @_builtins.property
     def probabilities(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
         """Label to probability, 0 to 1: the mean over the pieces."""
@@ -487,12 +517,15 @@ class ClipPrediction(_message.Message):
         pieces: _abc.Iterable[Global___Piece] | None = ...,
         unknown: _abc.Iterable[_builtins.str] | None = ...,
         speaker_clips: _builtins.int = ...,
+        familiarity: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_familiarity", b"_familiarity", "familiarity", b"familiarity"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "pieces", b"pieces", "prediction", b"prediction", "probabilities", b"probabilities", "speaker_clips", b"speaker_clips", "unknown", b"unknown"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_familiarity", b"_familiarity", "familiarity", b"familiarity", "name", b"name", "pieces", b"pieces", "prediction", b"prediction", "probabilities", b"probabilities", "speaker_clips", b"speaker_clips", "unknown", b"unknown"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__familiarity: _TypeAlias = _typing.Literal["familiarity"]  # noqa: Y015
+    _WhichOneofArgType__familiarity: _TypeAlias = _typing.Literal["_familiarity", b"_familiarity"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__familiarity) -> _WhichOneofReturnType__familiarity | None: ...
 
 Global___ClipPrediction: _TypeAlias = ClipPrediction  # noqa: Y015
 
@@ -745,6 +778,7 @@ class StreamPredictResponse(_message.Message):
     SILENCE_FIELD_NUMBER: _builtins.int
     MODEL_FIELD_NUMBER: _builtins.int
     SPEAKER_CLIPS_FIELD_NUMBER: _builtins.int
+    FAMILIARITY_FIELD_NUMBER: _builtins.int
     start_seconds: _builtins.float
     """Where the window starts, in seconds from the stream's first sample."""
     end_seconds: _builtins.float
@@ -757,6 +791,8 @@ class StreamPredictResponse(_message.Message):
     """How many clips of the speaker the model adapted to: those known before the stream, and windows before this one; 0 if
     it did not, and for silence.
     """
+    familiarity: _builtins.float
+    """As in PredictResponse; absent for silence as well."""
     @_builtins.property
     def probabilities(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
         """Label to probability, 0 to 1; empty for silence."""
@@ -775,12 +811,15 @@ class StreamPredictResponse(_message.Message):
         silence: _builtins.bool = ...,
         model: Global___ModelIdentity | None = ...,
         speaker_clips: _builtins.int = ...,
+        familiarity: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["model", b"model"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_familiarity", b"_familiarity", "familiarity", b"familiarity", "model", b"model"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_seconds", b"end_seconds", "model", b"model", "prediction", b"prediction", "probabilities", b"probabilities", "silence", b"silence", "speaker_clips", b"speaker_clips", "start_seconds", b"start_seconds"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_familiarity", b"_familiarity", "end_seconds", b"end_seconds", "familiarity", b"familiarity", "model", b"model", "prediction", b"prediction", "probabilities", b"probabilities", "silence", b"silence", "speaker_clips", b"speaker_clips", "start_seconds", b"start_seconds"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__familiarity: _TypeAlias = _typing.Literal["familiarity"]  # noqa: Y015
+    _WhichOneofArgType__familiarity: _TypeAlias = _typing.Literal["_familiarity", b"_familiarity"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__familiarity) -> _WhichOneofReturnType__familiarity | None: ...
 
 Global___StreamPredictResponse: _TypeAlias = StreamPredictResponse  # noqa: Y015
 

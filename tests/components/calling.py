@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 def components() -> dict[str, PythonComponent]:
     """Every component that is defined in components/, by name."""
     found: dict[str, PythonComponent] = {}
-    for path in sorted((ROOT / "components").glob("*/*.py")):
+    for path in sorted((ROOT / "ser_components").glob("*/*.py")):
         module = importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
         found |= {
             value.python_func.__name__: value for value in vars(module).values() if isinstance(value, PythonComponent)

@@ -12,10 +12,10 @@ import pytest
 from kfp import dsl
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix, f1_score
 
-from components.evaluation.cross_validation import cross_validation
 from ser.evaluation import ScoredSamples
 from ser.steps.cross_validation import FOLD, SCORES
 from ser.storage.files import make_folder, read_json, write_json
+from ser_components.evaluation.cross_validation import cross_validation
 from tests.components.calling import artifact
 
 CLASSES = ("anger", "joy", "sadness")
@@ -41,7 +41,8 @@ def folds(tmp_path: Path) -> dict[str, ScoredSamples]:
         )
         facts = {
             "fold": name, "all_folds": list(FOLDS), "protocol": "kfold", "model_type": "KerasClassifier",
-            "random_state": 42, "source": "made up", "settings": {},
+            "random_state": 42, "source": "made up", "settings": {}, "group": "",
+            "fold_file": "", "speakers_unheard": False,
         }  # fmt: skip
 
         def write(folder: Path, scored: ScoredSamples = made[name], facts: dict[str, Any] = facts) -> None:

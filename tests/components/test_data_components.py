@@ -9,17 +9,21 @@ from typing import Any
 import numpy as np
 import pytest
 
-from components.download.component import download
-from components.feature_extraction.component import feature_extraction
-from components.feature_extraction.join import join_features
-from components.feature_extraction.part import extract_part
 from ser.corpora.folder import load_manifest
 from ser.steps.feature_extraction import ROWS, SETTINGS, load_features
 from ser.storage.files import read_json
+from ser_components.download.component import download
+from ser_components.feature_extraction.component import feature_extraction
+from ser_components.feature_extraction.join import join_features
+from ser_components.feature_extraction.part import extract_part
 from tests.components.calling import call, components
 
 # Each parameter has a test here or beside it: a new one gets its own, and then its name in this table.
 TESTED = {
+    "check_request": {
+        "random_state", "model_type", "model_config", "dataset_load_split_at", "dataset_feature_extract_methods",
+        "dataset_virtual_speakers",
+    },
     "download": {"data_path", "remote_url", "dataset_force"},
     "feature_extraction": {
         "corpus", "dataset_load_split_at", "dataset_load_normalize", "dataset_feature_extract_methods",
@@ -32,9 +36,10 @@ TESTED = {
     "join_features": {"parts"},
     "training": {"features", "random_state", "model_type", "model_config"},
     "train_fold": {
-        "features", "fold", "protocol", "folds", "enrollment_clips", "random_state", "model_type", "model_config",
+        "features", "fold", "protocol", "folds", "group", "fold_file", "enrollment_clips", "random_state", "model_type",
+        "model_config",
     },
-    "plan_folds": {"features", "protocol", "folds", "random_state", "model_type", "model_config"},
+    "plan_folds": {"corpus", "protocol", "folds", "group", "fold_file", "random_state", "model_type", "model_config"},
     "evaluation": {"features", "model", "model_save_path", "minimum_uar", "receipt"},
     "cross_validation": {"scores"},
 }  # fmt: skip

@@ -10,19 +10,21 @@ import numpy as np
 import pytest
 from kfp import dsl
 
-from components.evaluation.component import evaluation
-from components.evaluation.folds import plan_folds
-from components.training.component import training
-from components.training.fold import train_fold
 from ser.bundles.bundle import REPORT, Bundle
 from ser.bundles.model_store import list_models, read_receipt
 from ser.config import parse
+from ser.corpora.folder import load_manifest
+from ser.dataset import Dataset
 from ser.evaluation import ScoredSamples
 from ser.request import CrossValidationConfig, TrainingConfig
 from ser.steps.cross_validation import SCORES
 from ser.steps.cross_validation import train_fold as train_fold_in_process
 from ser.steps.training import model_id as name_of
 from ser.storage.files import STAMP, read_json
+from ser_components.evaluation.component import evaluation
+from ser_components.evaluation.folds import plan_folds
+from ser_components.training.component import training
+from ser_components.training.fold import train_fold
 from tests.components.calling import artifact, call
 
 USUAL: dict[str, Any] = {"random_state": 42, "model_type": "KerasClassifier", "model_config": {"epochs": 1}}
@@ -31,6 +33,12 @@ CHANGED: dict[str, Any] = {
     "model_type": "KerasDropoutClassifier",
     "model_config": {"epochs": 2, "batch_size": 16},
 }
+
+
+@pytest.fixture
+def corpus(dataset: Dataset) -> Path:
+    dataset.prepare()
+    return dataset.extract()
 
 
 @pytest.mark.parametrize("setting", sorted(CHANGED))
@@ -52,8 +60,8 @@ def test_a_training_follows_each_setting(setting: str, features: Path, tmp_path:
 
 
 FOLD: dict[str, Any] = {
-    **CHANGED, "model_config": {"epochs": 1}, "protocol": "kfold", "folds": 3, "enrollment_clips": "2",
-    "fold": "fold 3",
+    **CHANGED, "model_config": {"epochs": 1}, "protocol": "kfold", "folds": 3, "group": "text",
+    "fold_file": "", "enrollment_clips": "2", "fold": "fold 3",
 }  # fmt: skip
 """None is a default, of the request or of the pipeline."""
 
@@ -82,7 +90,17 @@ def test_a_fold_may_hear_every_clip(features: Path, tmp_path: Path) -> None:
     assert read_json(tmp_path / "scores" / STAMP)["made_from"]["enrollment_clips"] == "all"
 
 
-PLAN: dict[str, Any] = {**USUAL, "protocol": "kfold", "folds": 10}
+def test_a_fold_may_be_one_of_a_file(corpus: Path, features: Path, tmp_path: Path) -> None:
+    names = [clip.name for clip in load_manifest(corpus).clips]
+    (tmp_path / "mine.csv").write_text(
+        "file,fold\n" + "".join(f"{name},{number % 4}\n" for number, name in enumerate(names))
+    )
+    asked = {**FOLD, "group": "", "fold_file": str(tmp_path / "mine.csv"), "fold": "fold 3"}
+    call(train_fold, features=features, scores=tmp_path / "scores", **asked)
+    assert ScoredSamples.load(tmp_path / "scores" / SCORES).names == tuple(names[3::4])
+
+
+PLAN: dict[str, Any] = {**USUAL, "protocol": "kfold", "folds": 10, "group": "", "fold_file": ""}
 
 
 @pytest.mark.parametrize(
@@ -92,12 +110,23 @@ PLAN: dict[str, Any] = {**USUAL, "protocol": "kfold", "folds": 10}
         ({"folds": 2, "random_state": 7}, ["fold 1", "fold 2"]),
         ({"protocol": "holdout"}, None),
         ({"protocol": "loso"}, None),
+        ({"group": "gender", "folds": 2}, ["fold 1", "fold 2"]),
+        ({"fold_file": "folds.csv"}, ["fold one", "fold two"]),
     ],
 )
 def test_the_folds_are_those_of_the_protocol(
-    changes: dict[str, Any], names: list[str] | None, features: Path, capsys: pytest.CaptureFixture[str]
+    changes: dict[str, Any],
+    names: list[str] | None,
+    corpus: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    planned = call(plan_folds, features=features, **{**PLAN, **changes})
+    clips = load_manifest(corpus).clips
+    rows = [f"{clip.name},{('one', 'two')[number % 2]}\n" for number, clip in enumerate(clips)]
+    (tmp_path / "folds.csv").write_text("file,fold\n" + "".join(rows))
+    monkeypatch.chdir(tmp_path)
+    planned = call(plan_folds, corpus=corpus, **{**PLAN, **changes})
     assert type(planned) is list  # KFP takes nothing else
     if names:
         assert planned == names
@@ -106,7 +135,8 @@ def test_the_folds_are_those_of_the_protocol(
     else:
         assert len(planned) > 2
         assert all(name.startswith("speaker ") for name in planned)
-    assert capsys.readouterr().out == f"{len(planned)} folds\n"
+    told = "1 training, of 1 fold" if len(planned) == 1 else f"{len(planned)} trainings, of {len(planned)} folds"
+    assert capsys.readouterr().out == f"{changes.get('protocol', 'kfold')}: {told}\n"
 
 
 @pytest.mark.parametrize(
@@ -114,6 +144,8 @@ def test_the_folds_are_those_of_the_protocol(
     [
         ({"protocol": "jackknife"}, "protocol"),
         ({"folds": 1}, "folds"),
+        ({"group": "session"}, "group"),
+        ({"protocol": "loso", "group": "", "fold_file": "folds.csv"}, "fold_file"),
         ({"random_state": -1}, "random_state"),
         ({"model_type": "Perceptron"}, "model_type"),
         ({"model_config": {"epoch": 1}}, "model_config.epoch"),
@@ -121,10 +153,15 @@ def test_the_folds_are_those_of_the_protocol(
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_a_wrong_setting_fails_before_any_fold(
-    wrong: dict[str, Any], says: str, features: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    wrong: dict[str, Any],
+    says: str,
+    corpus: Path,
+    features: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     with pytest.raises(SystemExit) as ended:
-        call(plan_folds, features=features, **{**PLAN, **wrong})
+        call(plan_folds, corpus=corpus, **{**PLAN, **wrong})
     assert ended.value.code == 2
     assert capsys.readouterr().err.startswith(f"ser: {says}")
     with pytest.raises(SystemExit):

@@ -8,8 +8,8 @@ import docker
 import docker.errors
 import pytest
 
-from components.images import STEPS, image
-from pipelines.containers import find_image
+from ser_components.images import STEPS, image
+from ser_pipelines.containers import find_image
 
 
 @pytest.fixture(scope="session")

@@ -9,15 +9,15 @@ import docker
 import pytest
 from kfp import dsl, local
 
-from components.images import image
-from pipelines.containers import container_runner, find_image
-from pipelines.local import Runner, run_locally
 from ser.bundles.bundle import Bundle
 from ser.config import parse
 from ser.dataset import Dataset
 from ser.errors import TrainingError
 from ser.request import TrainRequest
 from ser.storage.stamps import STAMP
+from ser_components.images import image
+from ser_pipelines.containers import container_runner, find_image
+from ser_pipelines.local import Runner, run_locally
 
 pytestmark = pytest.mark.timeout(1_800)
 

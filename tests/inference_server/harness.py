@@ -19,6 +19,7 @@ import httpx
 from google.rpc import error_details_pb2, status_pb2
 
 from ser_api.v1 import ser_pb2_grpc
+from tests import deadlines
 
 EPOCHS = {"epochs": 2}
 
@@ -38,7 +39,7 @@ class Server:
 
     def client(self, **options: Any) -> httpx.Client:
         """An HTTP client of this server."""
-        return httpx.Client(base_url=self.http, timeout=120, trust_env=False, **options)
+        return httpx.Client(base_url=self.http, timeout=deadlines.SECONDS, trust_env=False, **options)
 
     @contextlib.contextmanager
     def stub(self) -> Iterator[ser_pb2_grpc.SpeechEmotionRecognitionStub]:

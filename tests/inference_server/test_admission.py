@@ -12,13 +12,13 @@ from pathlib import Path
 import grpc
 import pytest
 
-from inference_server.admission import Admission, caller_of
-from inference_server.calls import Calls
-from inference_server.failures import OverloadedError
-from inference_server.settings import Settings
 from ser.bundles.bundle import Bundle
 from ser.errors import Code, SerError
 from ser_api.v1 import ser_pb2
+from ser_inference_server.admission import Admission, caller_of
+from ser_inference_server.calls import Calls
+from ser_inference_server.failures import OverloadedError
+from ser_inference_server.settings import Settings
 from tests.inference_server.callers import waiting
 from tests.inference_server.harness import serve
 

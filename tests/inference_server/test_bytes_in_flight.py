@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from inference_server.bytes_in_flight import BytesInFlight
-from inference_server.failures import OverloadedError
+from ser_inference_server.bytes_in_flight import BytesInFlight
+from ser_inference_server.failures import OverloadedError
 
 
 def test_the_room_is_all_that_there_is_and_not_a_byte_more() -> None:

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from inference_server.calls import Call, Calls
-from inference_server.failures import DeadlineError, DefectError, OverloadedError, StoppingError
-from inference_server.settings import Settings
 from ser.errors import ConfigError
+from ser_inference_server.calls import Call, Calls
+from ser_inference_server.failures import DeadlineError, DefectError, OverloadedError, StoppingError
+from ser_inference_server.settings import Settings
 
 
 def enter(calls: Calls, **options: Any) -> Any:

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from inference_server.convert import train_fields
 from ser.errors import ConfigError
 from ser_api.v1 import ser_pb2
+from ser_inference_server.convert import train_fields
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])

@@ -6,10 +6,10 @@ import math
 
 import pytest
 
-from inference_server.cost import LOOP_SECONDS, Cost
 from ser.audio.recordings import Header, wave_header
 from ser.bundles.bundle import Bundle
 from ser.predictor import Predictor
+from ser_inference_server.cost import LOOP_SECONDS, Cost
 from tests.signals import tone, wav
 
 

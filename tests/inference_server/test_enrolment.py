@@ -229,6 +229,10 @@ def test_wrong_enrollment_clips_are_named(listener: Server, adapts: str, adaptiv
 
         assert "came with sample_name" in predict(sample_name=sample)[2]["enrollment_clips"]
         assert "they name 2" in predict(clips=two)[2]["enrollment_clips"]
+        assert "they name 2" in predict(clips=two, enrollment_clips=[], adapt=True)[2]["adapt"]
+        assert "only with clips, came with audio" in predict(audio=CLIP, adapt=True)[2]["adapt"]
+        broken = [ser_pb2.Clip(audio=CLIP), ser_pb2.Clip(audio=b"x")]
+        assert list(predict(clips=broken, enrollment_clips=[], adapt=True)[2]) == ["clips[1].audio"]
         assert list(predict(audio=CLIP, enrollment_clips=[CLIP, b"x"])[2]) == ["enrollment_clips[1]"]
         assert predict(audio=CLIP, enrollment_clips=[CLIP] * 5)[0] is grpc.StatusCode.RESOURCE_EXHAUSTED
         _, _, violations = refused(

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from google.protobuf import json_format
 
-from inference_server.failures import STATUSES
 from ser.bundles.bundle import Bundle
 from ser.errors import Code
 from ser_api.v1 import ser_pb2
+from ser_inference_server.failures import STATUSES
 from tests.inference_server.harness import Server, fields_of, serve, status_of
 from tests.signals import tone, wav
 

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from inference_server import metrics
-from inference_server.gateway import app
 from ser.bundles.bundle import Bundle
 from ser_api.v1 import ser_pb2
+from ser_inference_server import metrics
+from ser_inference_server.gateway import app
 from tests.inference_server.harness import Server, serve
 from tests.signals import tone, wav
 

@@ -19,10 +19,10 @@ import grpc
 import httpx
 import pytest
 
-from inference_server.settings import Settings
-from inference_server.threads import LOCK_SECONDS
 from ser.bundles.bundle import Bundle
 from ser_api.v1 import ser_pb2
+from ser_inference_server.settings import Settings
+from ser_inference_server.threads import LOCK_SECONDS
 from tests.deadlines import tries
 from tests.forgery import copy_as
 from tests.inference_server.harness import Server, serve
@@ -65,22 +65,21 @@ def test_clips_that_claim_a_rate_of_1_hz_are_refused(model_id: str, tmp_path: Pa
 
 @pytest.mark.usefixtures("models")
 def test_short_calls_are_answered_while_long_ones_are_computed(model_id: str, tmp_path: Path) -> None:
-    short = wav(tone(1.0))
-    with serve(tmp_path) as server, server.client() as client, ThreadPoolExecutor(1) as pool:
-        assert predict(client, model_id, short).status_code == 200
-        long_seconds, waits = [], []
-        for _ in range(6):
-            began = time.monotonic()
-            long = pool.submit(predict, client, model_id, *[long_clip()] * 2)
+    short, clips = wav(tone(1.0)), [long_clip(100), long_clip(1_800)]
+    limits = {"max_audio_seconds": 2_000, "max_call_audio_seconds": 2_000}
+    with serve(tmp_path, **limits) as server, server.client() as client, ThreadPoolExecutor(1) as pool:
+        for _ in tries():
+            before = heard(client)
+            long = pool.submit(predict, client, model_id, *clips)
+            answered = 0
             while not long.done():
-                asked = time.monotonic()
-                assert client.get("/healthz").status_code == 200
-                assert predict(client, model_id, short).status_code == 200
-                waits.append(time.monotonic() - asked)
-            assert long.result().status_code == 200
-            long_seconds.append(time.monotonic() - began)
-    # In the event loop, a short call that comes meanwhile would wait for nearly all of the long one, each time.
-    assert sorted(waits)[-6] < min(long_seconds) / 2
+                if heard(client) == before + 100 + answered:  # the second clip is being computed
+                    assert predict(client, model_id, short).status_code == 200
+                    answered += 1
+            assert long.result().status_code == 200, long.result().text
+            # In the event loop, short calls would wait for the end: one could be answered between the two clips.
+            if answered > 2:
+                break
 
 
 @pytest.mark.usefixtures("models")

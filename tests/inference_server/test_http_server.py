@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from inference_server.http_server import MAX_HEAD_BYTES, MAX_HEADERS
+from ser_inference_server.http_server import MAX_HEAD_BYTES, MAX_HEADERS
 from tests.deadlines import tries
 from tests.inference_server.harness import Server, serve
 

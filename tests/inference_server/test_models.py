@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from inference_server.models import ModelStore
 from ser.bundles.bundle import Bundle
+from ser.bundles.manifest import VALIDATION
+from ser_inference_server.models import ModelStore
 from tests.forgery import copy_as
 
 NAMES = ("a", "b", "c")
@@ -46,3 +47,18 @@ def test_a_model_that_is_not_what_was_opened_is_let_go(root: str, gone: bool) ->
         os.utime(manifest, ns=(1, 1))
     assert [bool(store.held(root, name)) for name in NAMES] == [True, False, True]
     assert len(store) == 2
+
+
+def test_a_copy_with_the_times_and_numbers_of_the_files_before_is_another_model(root: str) -> None:
+    """As where a model is deleted and a copy put in its place, which keeps times and may get the old inodes."""
+    store = ModelStore(4, 10.0)
+    store.keep(root, "a", store.open(root, "a"))
+    assert store.held(root, "a")
+    file = Path(root, "a", VALIDATION)
+    before, content = file.stat(), file.read_bytes()
+    with file.open("r+b") as opened:
+        opened.write(content)
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    after = file.stat()
+    assert (after.st_ino, after.st_size, after.st_mtime_ns) == (before.st_ino, before.st_size, before.st_mtime_ns)
+    assert store.held(root, "a") is None

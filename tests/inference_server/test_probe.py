@@ -17,7 +17,7 @@ from tests.inference_server.test_security import certificate
 
 def probe(port: int, **settings: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "SER_HTTP_PORT": str(port), **settings}
-    command = [sys.executable, "-m", "inference_server.health"]
+    command = [sys.executable, "-m", "ser_inference_server.health"]
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
 
 

@@ -103,7 +103,7 @@ def same(asked: Server, expected: dict[str, float], **fields: Any) -> list[dict[
 def test_every_field_of_a_prediction_does_something(asked: Server, adaptive: Bundle, bundle: Bundle) -> None:
     known = {
         "model_save_path", "model_id", "sample_name", "audio", "speaker", "gender", "text", "clips",
-        "uncertain_below", "enrollment_clips",
+        "uncertain_below", "enrollment_clips", "adapt",
     }  # fmt: skip
     assert {field.name for field in ser_pb2.PredictRequest.DESCRIPTOR.fields} == known
     assert {field.name for field in ser_pb2.Clip.DESCRIPTOR.fields} == {"name", "audio", "speaker", "gender", "text"}
@@ -140,3 +140,12 @@ def test_every_field_of_a_prediction_does_something(asked: Server, adaptive: Bun
     model_id = adaptive.manifest.model_id
     for answer in same(asked, adapted, model_id=model_id, audio=CLIP, enrollment_clips=[OTHER, OTHER]):
         assert answer["speaker_clips"] == 2
+    # To all clips together, and to what came along.
+    both = here.predict(CLIP, enrollment_clips=[CLIP, OTHER]).probabilities
+    assert both != pytest.approx(adapted, abs=1e-4)
+    clips = [{"audio": CLIP}, {"audio": OTHER}]
+    for reply in predict(asked, model_id=model_id, clips=clips, adapt=True):
+        assert reply["predictions"][0]["probabilities"] == pytest.approx(both, abs=1e-5)
+        assert [clip["speaker_clips"] for clip in reply["predictions"]] == [2, 2]
+    for reply in predict(asked, model_id=model_id, clips=clips, adapt=True, enrollment_clips=[OTHER]):
+        assert [clip["speaker_clips"] for clip in reply["predictions"]] == [3, 3]

@@ -12,7 +12,7 @@ from pathlib import Path
 import pydantic
 import pytest
 
-from inference_server.settings import Settings
+from ser_inference_server.settings import Settings
 from tests.inference_server.harness import serve
 from tests.named_tests import functions
 

@@ -9,10 +9,10 @@ from typing import Any
 import grpc
 import pytest
 
-from inference_server.roots import Roots
-from inference_server.settings import Settings
 from ser.errors import ConfigError, FieldViolation, NotFoundError
 from ser_api.v1 import ser_pb2
+from ser_inference_server.roots import Roots
+from ser_inference_server.settings import Settings
 from tests.inference_server.harness import Server, fields_of, serve, status_of
 
 

@@ -12,12 +12,12 @@ from typing import Any
 import filelock
 import pytest
 
-from inference_server import threads
-from inference_server.calls import Call, Calls
-from inference_server.failures import DeadlineError, HeldUpError
-from inference_server.settings import Settings
-from inference_server.threads import FILE_THREADS
 from ser.storage.files import LockedError, exclusive
+from ser_inference_server import threads
+from ser_inference_server.calls import Call, Calls
+from ser_inference_server.failures import DeadlineError, HeldUpError
+from ser_inference_server.settings import Settings
+from ser_inference_server.threads import FILE_THREADS
 
 LONG = 60.0
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import grpc
 import pytest
 
-from inference_server.failures import UnauthenticatedError
-from inference_server.grpc_server import SERVICE
-from inference_server.tokens import MAX_BYTES, RIGHTS, Right, Tokens
 from ser.errors import ForbiddenError
 from ser_api.v1 import ser_pb2
+from ser_inference_server.failures import UnauthenticatedError
+from ser_inference_server.grpc_server import SERVICE
+from ser_inference_server.tokens import MAX_BYTES, RIGHTS, Right, Tokens
 from tests.inference_server.harness import serve
 from tests.inference_server.test_security import refused
 

@@ -17,14 +17,14 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from websockets.exceptions import ConnectionClosedError
 from websockets.sync.client import connect
 
-from inference_server import grpc_server
-from inference_server.calls import Calls
-from inference_server.gateway.app import Gateway
-from inference_server.http_server import create_server
-from inference_server.jobs.queue import JobQueue
-from inference_server.settings import Settings
 from ser.bundles.bundle import Bundle
 from ser_api.v1 import ser_pb2
+from ser_inference_server import grpc_server
+from ser_inference_server.calls import Calls
+from ser_inference_server.gateway.app import Gateway
+from ser_inference_server.http_server import create_server
+from ser_inference_server.jobs.queue import JobQueue
+from ser_inference_server.settings import Settings
 from tests.deadlines import tries
 from tests.forgery import copy_as
 from tests.inference_server.callers import waiting

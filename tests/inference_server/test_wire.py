@@ -6,9 +6,9 @@ import pytest
 from google.protobuf import json_format
 from google.protobuf.message import Message
 
-from inference_server.wire import MAX_FIELDS, MAX_VIOLATIONS, check_message
 from ser.errors import ConfigError, LimitError
 from ser_api.v1 import ser_pb2
+from ser_inference_server.wire import MAX_FIELDS, MAX_VIOLATIONS, check_message
 
 
 def test_messages_that_the_api_knows_pass() -> None:

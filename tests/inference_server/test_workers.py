@@ -17,10 +17,10 @@ import grpc
 import httpx
 import pytest
 
-from inference_server.settings import Settings
-from inference_server.workers import Workers
 from ser.bundles.bundle import Bundle
 from ser_api.v1 import ser_pb2
+from ser_inference_server.settings import Settings
+from ser_inference_server.workers import Workers
 from tests.inference_server.callers import calling
 from tests.inference_server.harness import Server, serve
 
@@ -43,7 +43,7 @@ def workers(server: Server) -> dict[int, str]:
             state = Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[0]
         except OSError:  # ended meanwhile
             continue
-        if b"inference_server.worker" in command and state != "Z":
+        if b"ser_inference_server.worker" in command and state != "Z":
             found[int(child)] = state
     return found
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import yaml
 
-from pipelines.cluster import ClusterSettings
-from pipelines.compiling import compile_pipelines
+from ser_pipelines.cluster import ClusterSettings
+from ser_pipelines.compiling import compile_pipelines
 
 
 def compiled(pipeline: str, settings: ClusterSettings | None, folder: Path) -> Compiled:

@@ -11,9 +11,10 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from pipelines import cli
-from pipelines.local import LocalCrossValidation, LocalRun, Runner
-from pipelines.submitting import Schedule, SubmittedRun
+from ser.request import MODEL_TYPE_VARIABLE
+from ser_pipelines import cli
+from ser_pipelines.local import LocalCrossValidation, LocalRun, Runner
+from ser_pipelines.submitting import Schedule, SubmittedRun
 
 METHODS = {"MFCC": {"num_cepstral": 20}}
 REQUEST_FLAGS: dict[str, tuple[list[str], dict[str, Any]]] = {
@@ -47,6 +48,8 @@ CROSS_VALIDATE_FLAGS = {
     **{name: RUN_FLAGS[name] for name in (*REQUEST_FLAGS, "pipeline_root", "runner", "as_json")},
     "protocol": (["--protocol", "kfold"], {"protocol": "kfold"}),
     "folds": (["--folds", "3"], {"folds": 3}),
+    "group": (["--protocol", "kfold", "--group", "text"], {"protocol": "kfold", "group": "text"}),
+    "fold_file": (["--protocol", "kfold", "--fold-file", "f.csv"], {"protocol": "kfold", "fold_file": "f.csv"}),
 }
 SUBMIT_FLAGS = {
     **REQUEST_FLAGS,
@@ -74,6 +77,7 @@ METRICS = {
     "macro_f1": 0.375,
     "chance": 0.125,
 }
+NOTE = "note    KerasDropoutClassifier is for demonstrations; --model-type EncoderClassifier is right far more often"
 REPORT = Path("the-report.html")
 RUN = LocalRun("KerasClassifier-1", "models/KerasClassifier-1", REPORT, METRICS, Path("a"), Path("log"), 7.0)
 CROSS_VALIDATION = LocalCrossValidation(
@@ -85,6 +89,7 @@ CROSS_VALIDATION = LocalCrossValidation(
 def calls(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[dict[str, Any]]:
     """What a command calls with what, flat; nothing is run."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(MODEL_TYPE_VARIABLE, "KerasDropoutClassifier")  # which takes any features
     (tmp_path / "asked.json").write_text('{"random_state": 77, "dataset_virtual_speakers": 2}')
     (tmp_path / "cluster.yaml").write_text("feature_parts: 4")
     found: list[dict[str, Any]] = []
@@ -175,12 +180,15 @@ def test_a_flag_goes_before_the_request_file(calls: list[dict[str, Any]]) -> Non
     assert (calls[0]["random_state"], calls[0]["dataset_virtual_speakers"]) == (8, 2)
 
 
-def test_the_defaults_of_the_commands(calls: list[dict[str, Any]]) -> None:
+def test_the_defaults_of_the_commands(calls: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(MODEL_TYPE_VARIABLE)
     for command in TABLES:
         invoke(command)
     trained, validated, submitted = calls
-    usual = {"remote_url": "embedded:", "data_path": "data", "model_type": "KerasDropoutClassifier", "random_state": 42}
+    usual = {"remote_url": "embedded:", "data_path": "data", "model_type": "EncoderClassifier", "random_state": 42}
+    usual |= {"dataset_load_split_at": "max", "dataset_virtual_speakers": 4}
     for call in calls:
+        assert list(call["dataset_feature_extract_methods"]) == ["SpeechEncoder"]
         assert {name: call[name] for name in usual} == usual
     local = {"pipeline_root": Path("runs"), "runner": Runner.SUBPROCESS}
     assert {name: trained[name] for name in local} == {name: validated[name] for name in local} == local
@@ -211,16 +219,21 @@ def test_what_is_printed(calls: list[dict[str, Any]], monkeypatch: pytest.Monkey
     for wanted in ("KerasClassifier-1", str(REPORT), "0.750", "7 s"):
         assert wanted in said, said
     assert json.loads(invoke("run", "--json")) == {
-        **RUN.to_json(), "report": str(REPORT), "artifacts": "a", "log": "log",
+        **RUN.to_dict(), "report": str(REPORT), "artifacts": "a", "log": "log",
     }  # fmt: skip
     said = invoke("cross-validate", "--protocol", "kfold")
     for wanted in ("kfold", "0.750", f"report  {REPORT}", "took    7 s"):
         assert wanted in said, said
-    assert json.loads(invoke("cross-validate", "--json")) == CROSS_VALIDATION.to_json()
+    assert json.loads(invoke("cross-validate", "--json")) == CROSS_VALIDATION.to_dict()
     said = invoke("submit").splitlines()
     assert said[:2] == ["run     run-1", "page    http://page"]
-    assert [line.split() for line in said[2:]] == [[name, f"{value:.3f}"] for name, value in METRICS.items()]
-    assert invoke("submit", "--no-wait").splitlines() == said[:2]
+    figures = [[name, f"{value:.3f}"] for name, value in METRICS.items()]
+    assert [line.split() for line in said[2:-1]] == figures
+    assert said[-1] == NOTE
+    assert invoke("submit", "--no-wait").splitlines() == [*said[:2], NOTE]
+    for command in ("run", "cross-validate"):
+        assert NOTE in invoke(command).splitlines()
+        assert NOTE not in invoke(command, "--model-type", "EnsembleClassifier").splitlines()
     assert json.loads(invoke("submit", "--json"))["metrics"] == METRICS
     assert invoke("submit", "--cron", "0 0 3 * * *").splitlines() == ["schedule  schedule-1", "page      http://page"]
     assert json.loads(invoke("submit", "--cron", "0 0 3 * * *", "--json")) == {
@@ -229,10 +242,10 @@ def test_what_is_printed(calls: list[dict[str, Any]], monkeypatch: pytest.Monkey
     nothing = dataclasses.replace(RUN, model_id="", model=None)
     monkeypatch.setattr(cli, "run_locally", lambda *_, **__: nothing)
     assert invoke("run", "--minimum-uar", "0.8").splitlines() == [
-        "saved nothing: UAR 0.750 is below minimum_uar = 0.8", f"report  {REPORT}",
+        "saved nothing: UAR 0.750 is below minimum_uar = 0.8", f"report  {REPORT}", NOTE,
     ]  # fmt: skip
     monkeypatch.setattr(cli, "submit_run", lambda *_, **__: SubmittedRun("run-1", "http://page", "SUCCEEDED", None))
-    assert invoke("submit").splitlines()[-1] == "metrics on the page: this host does not give the steps' logs"
+    assert invoke("submit").splitlines()[-2] == "metrics on the page: this host does not give the steps' logs"
 
 
 def test_compiling_writes_into_the_folder_for_the_cluster_and_checks_without_writing(tmp_path: Path) -> None:

@@ -12,12 +12,13 @@ from google.protobuf import json_format
 from kfp.kubernetes import kubernetes_executor_config_pb2
 from kfp.pipeline_spec import pipeline_spec_pb2
 
-from pipelines import compiling
-from pipelines.cluster import ClusterSettings, read_cluster_settings
-from pipelines.run_log import recording
 from ser.bundles.bundle import Bundle
 from ser.config import parse
 from ser.errors import ConfigError, NotFoundError
+from ser_pipelines import compiling
+from ser_pipelines.cluster import ClusterSettings, read_cluster_settings
+from ser_pipelines.run_log import recording
+from ser_pipelines.subprocesses import subprocess_runner
 
 SETTINGS = """
 resources:
@@ -60,7 +61,8 @@ def test_every_setting_reaches_the_compiled_pipeline(tmp_path: Path) -> None:
     assert policy["backoffDuration"] == "10s"
     assert policy["backoffFactor"] == 3
     assert policy["backoffMaxDuration"] == "300s"
-    assert set(platform) == {"exec-download", "exec-feature-extraction", "exec-training", "exec-evaluation"}
+    steps = ("check-request", "download", "feature-extraction", "training", "evaluation")
+    assert set(platform) == {f"exec-{step}" for step in steps}
     for name, content in platform.items():
         parsed = json_format.ParseDict(content, kubernetes_executor_config_pb2.KubernetesExecutorConfig())
         assert parsed.pvc_mount[0].mount_path == "/models"
@@ -80,7 +82,7 @@ def test_the_default_requests_what_was_measured() -> None:
 
 
 def test_a_run_on_this_machine_is_not_set_up_for_a_cluster() -> None:
-    from pipelines.training import training_pipeline
+    from ser_pipelines.training import training_pipeline
 
     assert not any("retry_policy" in str(task) for task in training_pipeline.pipeline_spec.root.dag.tasks.values())
 
@@ -111,21 +113,40 @@ def test_features_in_parts_fan_out_and_are_joined(tmp_path: Path) -> None:
     spec, _ = compiled(ClusterSettings(feature_parts=4, node_selector={"pool": "batch"}), tmp_path)
     assert compiling.dangling_references(spec) == []
     tasks = spec["root"]["dag"]["tasks"]
-    assert set(tasks) == {"download", "for-loop-2", "join-features", "training", "evaluation"}
+    assert set(tasks) == {"check-request", "download", "for-loop-2", "join-features", "training", "evaluation"}
     assert json.loads(tasks["for-loop-2"]["parameterIterator"]["items"]["raw"]) == [0, 1, 2, 3]
     executors = spec["deploymentSpec"]["executors"]
     for name in ("exec-extract-part", "exec-join-features"):
         assert executors[name]["container"]["resources"]["resourceMemoryRequest"] == "512Mi"
 
 
+@pytest.fixture
+def outputs_in_loops(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has KFP's local runner give loops what tasks before them gave, and not their item (docs/upstream.md)."""
+    from kfp.local.orchestrator import task_spec_utils
+
+    wrong = task_spec_utils.create_parameter_loop_iteration_task_spec
+
+    def mended(original_task_spec: Any, loop_item: Any, loop_task_name: str) -> Any:
+        made = wrong(original_task_spec, loop_item, loop_task_name)
+        for name, given in original_task_spec.inputs.parameters.items():
+            if given.HasField("task_output_parameter"):
+                made.inputs.parameters[name].CopyFrom(given)
+        return made
+
+    monkeypatch.setattr(task_spec_utils, "create_parameter_loop_iteration_task_spec", mended)
+
+
+@pytest.mark.usefixtures("outputs_in_loops")
 def test_a_run_in_parts_makes_the_same_model(corpus_zip: Path, bundle: Bundle, tmp_path: Path) -> None:
     from kfp import local
 
-    from pipelines.training import training_pipeline_on
+    from ser_pipelines.training import training_pipeline_on
 
-    local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(tmp_path / "runs"))
     settings = parse(ClusterSettings, {"feature_parts": 2, "download_retries": {"count": 0}})
-    with recording(tmp_path / "runs" / "log", sys.stderr), warnings.catch_warnings():
+    log = recording(tmp_path / "runs" / "log", sys.stderr)
+    with log, warnings.catch_warnings(), subprocess_runner() as process:
+        local.init(process, pipeline_root=str(tmp_path / "runs"))
         warnings.filterwarnings("ignore", message="You may be attemping to run a task", category=RuntimeWarning)
         warnings.filterwarnings("ignore", message=".* have no effect in the current local runner", category=UserWarning)
         task = training_pipeline_on(settings)(

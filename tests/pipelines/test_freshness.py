@@ -7,7 +7,7 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from pipelines import freshness
+from ser_pipelines import freshness
 
 
 class Quiet(SimpleHTTPRequestHandler):

@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,6 @@ import numpy as np
 import pytest
 from kfp.local.config import LocalExecutionConfig
 
-from pipelines import freshness
-from pipelines.local import LocalCrossValidation, cross_validate_locally, run_locally
 from ser.bundles.bundle import REPORT, Bundle
 from ser.bundles.model_store import list_models
 from ser.config import parse
@@ -26,6 +25,8 @@ from ser.errors import DownloadError, TrainingError
 from ser.request import CrossValidationRequest, TrainRequest
 from ser.steps.protocol import cross_validate
 from ser.trainer import run as train_in_process
+from ser_pipelines import freshness
+from ser_pipelines.local import LocalCrossValidation, cross_validate_locally, run_locally
 
 COMMON: dict[str, Any] = {
     "data_path": "kept/data",
@@ -42,7 +43,7 @@ COMMON: dict[str, Any] = {
 TRAIN = {**COMMON, "model_save_path": "kept/models"}
 CROSS_VALIDATE = {
     **COMMON, "dataset_force": False, "model_config": {"epochs": 1}, "protocol": "kfold", "folds": 2,
-    "enrollment_clips": 3,
+    "group": "session", "fold_file": "sessions.csv", "enrollment_clips": 3,
 }  # fmt: skip
 MINIMUM_UAR = 0.01
 
@@ -128,7 +129,7 @@ def finished(corpus_zip: Path, tmp_path_factory: pytest.TempPathFactory) -> tupl
 
 def test_every_setting_reaches_every_step(finished: tuple[Path, dict[str, Any]]) -> None:
     folder, result = finished
-    steps = ["download", "feature-extraction", "training", "evaluation"]
+    steps = ["check-request", "download", "feature-extraction", "training", "evaluation"]
     assert_given(folder / result["log"], TRAIN, steps, minimum_uar=MINIMUM_UAR, receipt="")
     assert (folder / "kept/runs" / Path(result["log"]).name).is_file()
     assert {path.name for path in folder.iterdir()} == {"corpus.zip", "kept"}
@@ -248,6 +249,10 @@ def validated(corpus_zip: Path, tmp_path_factory: pytest.TempPathFactory) -> tup
     """A whole cross-validation from the command line; its enrollment clips come by a file, there is no flag."""
     folder = tmp_path_factory.mktemp("cross-validation")
     shutil.copy(corpus_zip, folder / "corpus.zip")
+    with zipfile.ZipFile(corpus_zip) as archive:
+        names = [name for name in archive.namelist() if name.endswith(".wav")]
+    rows = [f"{name},{'ab'[number % 2]},{number % 5}\n" for number, name in enumerate(names)]
+    (folder / "sessions.csv").write_text("file,fold,session\n" + "".join(rows))
     fields = dict(CROSS_VALIDATE)
     (folder / "request.json").write_text(json.dumps({"enrollment_clips": fields.pop("enrollment_clips")}))
     flags = [*flags_of(fields), "--request", "request.json", "--pipeline-root", "kept/runs"]
@@ -259,14 +264,17 @@ FOLD_STEPS = ["plan-folds", "train-fold", "train-fold", "cross-validation"]
 
 def test_every_setting_reaches_every_step_of_a_cross_validation(validated: tuple[Path, dict[str, Any]]) -> None:
     folder, result = validated
-    assert_given(folder / result["log"], CROSS_VALIDATE, ["download", "feature-extraction", *FOLD_STEPS])
+    assert_given(
+        folder / result["log"], CROSS_VALIDATE, ["check-request", "download", "feature-extraction", *FOLD_STEPS]
+    )
 
 
 def test_the_pipeline_and_the_library_cross_validate_alike(
     validated: tuple[Path, dict[str, Any]], tmp_path: Path
 ) -> None:
     folder, result = validated
-    request = asked(CrossValidationRequest, CROSS_VALIDATE, folder)
+    here = {**CROSS_VALIDATE, "fold_file": str(folder / "sessions.csv")}
+    request = asked(CrossValidationRequest, here, folder)
     features = Dataset(tmp_path / "data", request.remote_url).features_of(request)
     figures = cross_validate(features, tmp_path / "folds", request, seeds=(request.random_state,))
     metrics = result["metrics"]
@@ -276,7 +284,7 @@ def test_the_pipeline_and_the_library_cross_validate_alike(
         f"fold {number}": metrics[f"uar, fold {number}"] for number in (1, 2)
     }
     page = (folder / result["report"]).read_text()
-    assert "2 folds of the files" in page
+    assert "all recordings of one session are in the same fold (session as sessions.csv has it)" in page
     assert Path(result["report"]).suffix == ".html"
 
 
@@ -297,11 +305,12 @@ def test_a_second_cross_validation_does_what_is_not_done_and_nothing_stale(
 
     # The report may be made again: KFP lists the folds in the order in which they ended.
     again = cross_validated()
-    assert set(steps_of(again)) <= {"cross-validation"}
+    assert set(steps_of(again)) <= {"check-request", "cross-validation"}
     assert again.metrics == first["metrics"]
     # Another seed and other folds: the features are there, nothing else is.
-    other = cross_validated(random_state=8, protocol="holdout")
-    assert steps_of(other) == sorted({*FOLD_STEPS})
+    other = cross_validated(random_state=8, group="")
+    assert steps_of(other) == sorted(["check-request", *FOLD_STEPS])
+    assert {"uar, fold a", "uar, fold b"} < set(other.metrics)
     assert not {"uar, fold 1", "uar, fold 2"} & set(other.metrics)
     with unreadable(folder):
         assert cross_validated().metrics == first["metrics"]
@@ -331,6 +340,15 @@ def test_the_code_of_a_package_is_told_from_any_other(tmp_path: Path) -> None:
     changed = freshness.code_digest(tmp_path)
     (tmp_path / "inner" / "one.py").rename(tmp_path / "inner" / "two.py")
     assert len({before, changed, freshness.code_digest(tmp_path)}) == 3
+
+
+def test_a_file_of_folds_counts(tmp_path: Path, corpus_zip: Path) -> None:
+    file = tmp_path / "folds.csv"
+    file.write_text("file,fold\na.wav,1\n")
+    states = [freshness.state(str(corpus_zip)), freshness.state(str(corpus_zip), str(file))]
+    file.write_text("file,fold\na.wav,2\n")
+    states.append(freshness.state(str(corpus_zip), str(file)))
+    assert len(set(states)) == 3
 
 
 def test_every_corpus_of_a_corpora_file_counts(tmp_path: Path, corpus_zip: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from kfp.local import logging_utils
 
-from pipelines.run_log import recording
+from ser_pipelines.run_log import recording
 
 SECONDS = 30
 

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from pipelines import submitting
-from pipelines.cluster import ClusterSettings
-from pipelines.submitting import Host, schedule, submit
 from ser.config import parse
 from ser.errors import ConfigError, TrainingError
 from ser.request import TrainRequest
+from ser_pipelines import submitting
+from ser_pipelines.cluster import ClusterSettings
+from ser_pipelines.submitting import Host, schedule, submit
 from tests.scripted_kubeflow import TOKEN, Kubeflow, scripted_kubeflow
 
 REQUEST = parse(
@@ -59,7 +59,7 @@ def assert_asked(body: Any, *, minimum_uar: float, cached: bool, cluster: bool) 
     spec = spec.get("pipeline_spec", spec)
     tasks = spec["root"]["dag"]["tasks"]
     features = {"for-loop-2", "join-features"} if cluster else {"feature-extraction"}
-    assert set(tasks) == {"download", "training", "evaluation"} | features
+    assert set(tasks) == {"check-request", "download", "training", "evaluation"} | features
     for name in ("download", "training", "evaluation"):
         assert bool(tasks[name].get("cachingOptions", {}).get("enableCache")) is cached
     assert (platform is not None) is cluster

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import shutil
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ import pytest
 
 import ser
 from ser.bundles.bundle import Bundle
-from ser.errors import AudioError, LimitError, NotFoundError
+from ser.errors import AudioError, ConfigError, LimitError, NotFoundError
 from ser.predictor import UNCERTAIN, Predictor
 from tests.forgery import forge_manifest
 from tests.signals import tone, wav
@@ -38,11 +40,16 @@ def test_samples_files_and_bytes_of_one_recording_have_one_answer(predictor: Pre
             str(path),
             opened,
             io.BytesIO(content),
+            bytearray(content),
             (SAMPLES, 16_000),
             (SAMPLES.astype(np.float64), 16_000.0),
         ]
         for one in given:
             assert predictor.predict(one).probabilities == expected
+        opened.seek(0)
+        assert predictor.predict(opened).sample_name == "clip.wav"
+    assert predictor.predict(SAMPLES, sample_rate_hz=16_000).probabilities == expected
+    assert predictor.predict(SAMPLES, sample_rate_hz=8_000).pieces[-1].end_seconds == 4.0
     assert predictor.predict(path).sample_name == "clip.wav"
     assert predictor.predict((SAMPLES, 16_000)).sample_name == "audio"
     assert predictor.predict((SAMPLES, 16_000), name="mine").sample_name == "mine"
@@ -89,6 +96,46 @@ def test_samples_that_are_no_recording_are_refused(
         predictor.predict((samples, rate), name="mine", max_seconds=5)
 
 
+def test_what_is_no_recording_is_told(predictor: Predictor, tmp_path: Path) -> None:
+    path = tmp_path / "text.wav"
+    path.write_text("RIFF")
+    with (
+        path.open() as opened,
+        pytest.raises(AudioError, match=r"^text.wav: expected a file of bytes, .* got one of text"),
+    ):
+        predictor.predict(opened)
+    for wrong, told in ((None, "NoneType"), (3, "int"), ([SAMPLES, 16_000, 1], "list"), ((SAMPLES,), "tuple")):
+        with pytest.raises(AudioError, match=f"^audio: expected a path, bytes, an open file, .*, got {told}"):
+            predictor.predict(wrong)
+    with pytest.raises(ConfigError, match="^sample_rate_hz: expected the rate of the samples, got none"):
+        predictor.predict(SAMPLES)
+    for file in (path, wav(SAMPLES), (SAMPLES, 16_000)):
+        with pytest.raises(ConfigError, match="^sample_rate_hz: expected with samples alone"):
+            predictor.predict(file, sample_rate_hz=16_000)
+
+
+def test_predictions_are_plain_python_and_a_data_frame(predictor: Predictor, bundle: Bundle) -> None:
+    held_out = bundle.manifest.validation_samples[0]
+    known, unknown = predictor.predict_sample(held_out), predictor.predict((SAMPLES, 16_000), name="a.wav")
+    assert json.loads(json.dumps(unknown.to_dict())) == {
+        "sample_name": "a.wav", "prediction": unknown.prediction, "probabilities": unknown.probabilities,
+        "pieces": [asdict(piece) for piece in unknown.pieces], "unknown": list(unknown.unknown),
+    }  # fmt: skip
+    other = replace(unknown, probabilities={"relief": 1.0}, speaker_clips=2)
+    frame = ser.to_data_frame([known, unknown, other])
+    labels = [f"probability_{label}" for label in predictor.classes]
+    assert list(frame.columns) == [
+        "sample_name", "prediction", *labels, "ground_truth", "probability_relief", "speaker_clips"
+    ]  # fmt: skip
+    assert list(frame.sample_name) == [held_out, "a.wav", "a.wav"]
+    assert list(frame.prediction) == [known.prediction, unknown.prediction, unknown.prediction]
+    assert frame.loc[1, labels].tolist() == list(unknown.probabilities.values())
+    assert frame.loc[2, labels].isna().all()
+    assert (frame.loc[0, "ground_truth"], frame.loc[2, "speaker_clips"]) == (known.ground_truth, 2)
+    assert list(ser.to_data_frame([unknown]).columns) == ["sample_name", "prediction", *labels]
+    assert list(ser.to_data_frame([]).columns) == ["sample_name", "prediction"]
+
+
 def made_on(name: str, day: str, content: dict[str, Any]) -> None:
     content.update(model_id=name, created=f"2026-01-{day}T12:00:00+00:00")
 
@@ -107,6 +154,8 @@ def test_without_an_id_the_model_that_was_made_last_answers(bundle: Bundle, tmp_
 
 def test_what_they_say_of_themselves(predictor: Predictor, tmp_path: Path) -> None:
     classes = predictor.classes
+    folder = predictor.bundle.folder
+    assert repr(predictor.bundle) == f"Bundle({str(folder)!r}: {', '.join(classes)})"
     assert repr(predictor) == f"Predictor({predictor.model_id!r}: {', '.join(classes)})"
     prediction = predictor.predict((SAMPLES, 16_000), name="a.wav")
     first, second = sorted(prediction.probabilities.items(), key=lambda item: -item[1])[:2]

@@ -53,6 +53,14 @@ def test_a_model_type_brings_the_features_that_it_reads() -> None:
     assert request(model_type="EnsembleClassifier", dataset_virtual_speakers=0).dataset_virtual_speakers == 0
 
 
+def test_what_an_encoder_hears_is_judged_by_the_recipe_s_penalty() -> None:
+    encoder = request(model_type="EncoderClassifier")
+    assert encoder.hyperparameters.model_dump() == {"penalty": 3.0, "weights": "float32", "adapts": True}
+    assert encoder.dataset_load_split_at == "max"
+    assert list(encoder.dataset_feature_extract_methods) == ["SpeechEncoder"]
+    assert encoder.dataset_virtual_speakers == 4
+
+
 def test_the_model_config_s_defaults_follow_the_model_type() -> None:
     dropout = request(model_type="KerasDropoutClassifier")
     assert dropout.hyperparameters.model_dump() == {
@@ -100,7 +108,7 @@ def test_a_wrong_split_at_is_refused_with_what_is_allowed(given: object) -> None
     [
         (
             {"model_type": "Perceptron"},
-            "model_type: unknown model type 'Perceptron'; known: EnsembleClassifier, FunctionalsClassifier, Ke",
+            "model_type: unknown model type 'Perceptron'; known: EncoderClassifier, EnsembleClassifier, ",
         ),
         ({"model_type": 3}, "model_type: unknown model type 3; known: "),
         (
@@ -183,3 +191,40 @@ def test_the_order_of_the_methods_does_not_matter() -> None:
 def test_a_request_survives_json() -> None:
     asked = request(model_config={"epochs": 3}, dataset_load_split_at="avg")
     assert parse(TrainRequest, asked.model_dump(mode="json", by_alias=True)) == asked
+
+
+@pytest.mark.parametrize("split_at", ["min", "avg", 16_000])
+def test_an_extractor_that_hears_whole_clips_wants_no_pieces(split_at: object) -> None:
+    methods = {"SpeechEncoder": {}}
+    why = "^dataset_load_split_at: SpeechEncoder hears whole clips, at their own length; expected 'max', got"
+    with pytest.raises(ConfigError, match=why):
+        parse(FeatureConfig, {"dataset_feature_extract_methods": methods, "dataset_load_split_at": split_at})
+    given = {"dataset_feature_extract_methods": methods, "dataset_load_split_at": "max"}
+    assert parse(FeatureConfig, given).dataset_load_split_at == "max"
+
+
+@pytest.mark.parametrize(
+    ("model_type", "given", "missing"),
+    [
+        ("EnsembleClassifier", {"MFCC": {}}, "Functionals and SpeechFrames"),
+        ("EnsembleClassifier", {"MFCC": {}, "SpeechFrames": {}}, "Functionals"),
+        ("FunctionalsClassifier", {"SpeechFrames": {}}, "Functionals"),
+        ("TemporalNetworkClassifier", {"Functionals": {}}, "SpeechFrames"),
+        ("EncoderClassifier", {"Functionals": {}}, "SpeechEncoder"),
+    ],
+)
+def test_features_that_a_model_type_cannot_read_are_refused_before_anything_is_fetched(
+    model_type: str, given: dict[str, Any], missing: str
+) -> None:
+    why = f"^dataset_feature_extract_methods: this model type reads .*; expected {missing} as well, got"
+    with pytest.raises(ConfigError, match=why):
+        request(model_type=model_type, dataset_feature_extract_methods=given)
+    assert request(model_type=model_type, dataset_feature_extract_methods={**given, "MFCC": {}} | READS[model_type])
+
+
+READS: dict[str, dict[str, Any]] = {
+    "EnsembleClassifier": {"Functionals": {}, "SpeechFrames": {}},
+    "FunctionalsClassifier": {"Functionals": {}},
+    "TemporalNetworkClassifier": {"SpeechFrames": {}},
+    "EncoderClassifier": {"SpeechEncoder": {}},
+}

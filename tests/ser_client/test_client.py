@@ -307,6 +307,9 @@ def test_the_command_line_enrolls_here_and_with_a_server(adaptive: Bundle, tmp_p
             assert both["predictions"][0]["speaker_clips"] == 2
             once = json.loads(run("predict", "--json", "--enrollment-clips", clip, "--enrollment-clips", clip, clip))
             assert once["predictions"][0]["speaker_clips"] == 2
+            told = json.loads(run("predict", "--json", "--adapt", clip, clip))["predictions"]
+            assert [one["speaker_clips"] for one in told] == [2, 2]
+            assert told[0]["probabilities"] == pytest.approx(once["predictions"][0]["probabilities"], abs=1e-4)
             assert "clips adapted to" not in run("predict", clip)
             listed = json.loads(run("speakers", "--json"))
             assert listed["model_id"] == adapts

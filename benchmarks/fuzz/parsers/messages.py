@@ -19,12 +19,12 @@ from benchmarks.fuzz.mutation import mutate
 from benchmarks.fuzz.parser import Parser, Surroundings, expect
 from benchmarks.fuzz.parsers import requests
 from benchmarks.fuzz.trees import SCALARS, mutate_tree, to_text
-from inference_server import convert, grpc_server
-from inference_server.gateway import requests as gateway
-from inference_server.gateway import strict_json
-from inference_server.gateway.json_messages import from_text, to_message
 from ser.config import parse
 from ser.request import TrainRequest
+from ser_inference_server import convert, grpc_server
+from ser_inference_server.gateway import requests as gateway
+from ser_inference_server.gateway import strict_json
+from ser_inference_server.gateway.json_messages import from_text, to_message
 
 _TYPES = requests.types()
 _BOUNDARY = "x0123456789"

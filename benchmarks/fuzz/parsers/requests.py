@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from inference_server.grpc_server import SERVICE
+from ser_inference_server.grpc_server import SERVICE
 
 CLIP = b"clip"
 """Stands for a recording in `EXAMPLES`; base64 of one in JSON, its bytes elsewhere."""

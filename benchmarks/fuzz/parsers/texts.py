@@ -53,9 +53,9 @@ def address(_: Surroundings) -> Parser:
 
 def tokens(around: Surroundings) -> Parser:
     """A header held against a file of tokens: only the token in it passes."""
-    from inference_server.calls import Calls
-    from inference_server.settings import Settings
-    from inference_server.tokens import Right
+    from ser_inference_server.calls import Calls
+    from ser_inference_server.settings import Settings
+    from ser_inference_server.tokens import Right
 
     path = around.scratch / "tokens"
     path.write_text("# a comment\nsecret\n\nothersecret\n", encoding="utf-8")

@@ -23,13 +23,13 @@ from benchmarks.fuzz.parser import Parser, Surroundings, expect
 from benchmarks.fuzz.parsers import requests
 from benchmarks.fuzz.trees import mutate_tree, to_text
 from benchmarks.models import copy_as
-from inference_server import grpc_server, http_server
-from inference_server.calls import Calls
-from inference_server.gateway.app import Gateway
-from inference_server.gateway.routes import routes
-from inference_server.jobs.queue import JobQueue
-from inference_server.service import SpeechEmotionRecognition
-from inference_server.settings import Settings
+from ser_inference_server import grpc_server, http_server
+from ser_inference_server.calls import Calls
+from ser_inference_server.gateway.app import Gateway
+from ser_inference_server.gateway.routes import routes
+from ser_inference_server.jobs.queue import JobQueue
+from ser_inference_server.service import SpeechEmotionRecognition
+from ser_inference_server.settings import Settings
 
 _SECONDS_TO_ANSWER = 0.003
 """What has not been answered by then waits for more, or works in its thread; the caller hangs up."""

@@ -16,6 +16,16 @@ UNKNOWN = "unknown"
 _SHOWN = 5
 
 
+def unknown_of(corpus: str) -> str:
+    """The unknown speakers of one corpus of several: nobody knows who they are, but they are nobody of another's."""
+    return f"{corpus}/{UNKNOWN}"
+
+
+def is_unknown(value: str) -> bool:
+    """Whether a speaker, gender, text or corpus is not known; see `UNKNOWN` and `unknown_of`."""
+    return value in ("", UNKNOWN) or value.endswith(unknown_of(""))
+
+
 @dataclass(frozen=True)
 class Utterance:
     """What a corpus knows of one recording."""
@@ -85,7 +95,7 @@ class Corpus:
         return Reading(utterances) if any(utterances) else None
 
 
-CORPORA: Registry[type[Corpus]] = Registry("corpus", "ser.corpora.schemes")
+CORPORA: Registry[type[Corpus]] = Registry("corpus", "ser.corpora.schemes", "ser.corpora")
 
 
 def recognise(folder: Path, paths: Sequence[str]) -> tuple[str, Reading]:

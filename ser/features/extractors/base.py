@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ser.config import Config
+from ser.encoders.catalogue import EncoderRecord
 from ser.registry import Registry
 from ser.speakers.statistics import Vector, statistics_of
 from ser.storage.arrays import Expected
@@ -42,6 +43,10 @@ class FeatureExtractor(abc.ABC, Generic[ConfigT]):
     """
 
     Config: ClassVar[type[Config]]
+    whole_clips: ClassVar[bool] = False
+    """Whether it hears clips at their own length only: pieces are as long as the longest then. What it makes of a clip
+    is the same to the bit whatever zeros are behind it, and whatever else is computed or known: so it is not computed
+    again where the clip comes again (`ser.steps.known_clips`)."""
 
     def __init__(self, config: ConfigT, arrays: Arrays) -> None:
         self.config = config
@@ -72,6 +77,11 @@ class FeatureExtractor(abc.ABC, Generic[ConfigT]):
             as they are: numbers that are finite, strings and booleans, of any shape.
         """
         return None
+
+    @classmethod
+    def encoders(cls, config: ConfigT) -> tuple[EncoderRecord, ...]:  # noqa: ARG003 - for those that have one
+        """The pretrained encoders that it extracts by; none by default. They must be on the machine that extracts."""
+        return ()
 
     @abc.abstractmethod
     def shape(self, piece_samples: int) -> tuple[int, ...]:
@@ -106,4 +116,6 @@ class FeatureExtractor(abc.ABC, Generic[ConfigT]):
         """
 
 
-EXTRACTORS: Registry[type[FeatureExtractor[Any]]] = Registry("feature extraction method", "ser.features.extractors")
+EXTRACTORS: Registry[type[FeatureExtractor[Any]]] = Registry(
+    "feature extraction method", "ser.features.extractors", "ser.extractors"
+)

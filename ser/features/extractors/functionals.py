@@ -15,6 +15,7 @@ from ser.acoustics.descriptors import N_CEPSTRAL, N_MELS
 from ser.audio.recordings import SAMPLE_RATE_HZ
 from ser.config import Config
 from ser.features.extractors.base import EXTRACTORS, About, FeatureExtractor
+from ser.features.percentiles import percentiles
 from ser.storage.arrays import Expected
 
 Array = npt.NDArray[np.float32]
@@ -111,20 +112,9 @@ def _statistics(channels: Array) -> Array:
     kurtosis = np.square(squares).mean(axis=0) / floor**4
     time = np.linspace(-1, 1, len(channels), dtype=np.float32)
     trend = time @ centred / (time @ time)
-    p = _percentiles(channels)
+    p = percentiles(np.ascontiguousarray(channels.T), PERCENTILES).T
     change = np.abs(np.diff(channels, axis=0)).mean(axis=0)
     return np.concatenate([mean, deviation, skewness, kurtosis, trend, *p, p[6] - p[0], p[4] - p[2], change])
-
-
-def _percentiles(channels: Array) -> Array:
-    """As `numpy.percentile` has them, in half the time: sorted once, along contiguous memory."""
-    ordered = np.sort(np.ascontiguousarray(channels.T), axis=1)
-    places = np.asarray(PERCENTILES) / 100 * (len(channels) - 1)
-    below = places.astype(np.int64)
-    share = (places - below).astype(np.float32)
-    above = np.minimum(below + 1, len(channels) - 1)
-    interpolated: Array = ordered[:, below] * (1 - share) + ordered[:, above] * share
-    return interpolated.T
 
 
 def _runs(mask: npt.NDArray[np.bool_]) -> tuple[Runs, Runs]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from inference_server.gateway.forms import MAX_PARTS, MAX_TEXT_BYTES, parse_form
 from ser.errors import ConfigError, LimitError
+from ser_inference_server.gateway.forms import MAX_PARTS, MAX_TEXT_BYTES, parse_form
 
 KIND = "multipart/form-data; boundary=B"
 

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from google.protobuf import json_format
 
-from inference_server.gateway.json_messages import from_text, to_message
-from inference_server.gateway.strict_json import MAX_VALUES, parse
-from inference_server.wire import MAX_VIOLATIONS
 from ser.errors import ConfigError, LimitError
 from ser_api.v1 import ser_pb2
+from ser_inference_server.gateway.json_messages import from_text, to_message
+from ser_inference_server.gateway.strict_json import MAX_VALUES, parse
+from ser_inference_server.wire import MAX_VIOLATIONS
 
 
 def train(**fields: Any) -> ser_pb2.TrainRequest:

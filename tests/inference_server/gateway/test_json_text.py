@@ -12,10 +12,10 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-from inference_server.failures import to_status
-from inference_server.gateway.json_text import to_json_text
 from ser.errors import ConfigError, FieldViolation
 from ser_api.v1 import ser_pb2
+from ser_inference_server.failures import to_status
+from ser_inference_server.gateway.json_text import to_json_text
 
 MESSAGES = sorted(ser_pb2.DESCRIPTOR.message_types_by_name)
 

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 import schemathesis
 
-from inference_server.gateway.openapi import openapi
 from ser.bundles.bundle import Bundle
 from ser_api.v1 import ser_pb2
+from ser_inference_server.gateway.openapi import openapi
 from tests.inference_server.harness import Server, serve
 
 SERVICE = ser_pb2.DESCRIPTOR.services_by_name["SpeechEmotionRecognition"]
@@ -75,7 +75,7 @@ def test_what_is_mandatory_and_where_fields_come(document: dict[str, Any]) -> No
 
 
 def test_the_page_needs_no_network_and_takes_nothing_for_markup() -> None:
-    page = (files("inference_server.gateway") / "page.html").read_text()
+    page = (files("ser_inference_server.gateway") / "page.html").read_text()
     assert not re.search(r"https?://|src=|@import|innerHTML|document\.write", page)
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from inference_server.gateway.origins import Origins, served_names
 from ser.bundles.bundle import Bundle
 from ser.errors import ConfigError, ForbiddenError
+from ser_inference_server.gateway.origins import Origins, served_names
 from tests.inference_server.harness import Server, serve
 from tests.inference_server.test_security import refused
 

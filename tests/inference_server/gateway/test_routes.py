@@ -8,8 +8,8 @@ import pytest
 from google.api import annotations_pb2
 from google.protobuf import descriptor_pb2, descriptor_pool
 
-from inference_server.gateway.routes import routes
 from ser_api.v1 import ser_pb2
+from ser_inference_server.gateway.routes import routes
 
 
 def service(*rules: dict[str, Any]) -> Any:

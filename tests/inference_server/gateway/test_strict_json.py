@@ -7,8 +7,8 @@ import json
 import pytest
 from websockets.sync.client import connect
 
-from inference_server.gateway.strict_json import MAX_DEPTH, parse
 from ser.errors import ConfigError
+from ser_inference_server.gateway.strict_json import MAX_DEPTH, parse
 from tests.inference_server.harness import Server
 
 

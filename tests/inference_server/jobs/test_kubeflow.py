@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 import yaml
 
-from inference_server.jobs.kubeflow import TOKEN_VARIABLE, KubeflowBackend, KubeflowError, KubeflowRun
-from inference_server.jobs.store import Job, JobStore, State
-from inference_server.settings import Settings
-from pipelines.cluster import ClusterSettings
-from pipelines.compiling import compile_pipelines
 from ser.bundles.bundle import Bundle
 from ser.bundles.model_store import write_receipt
 from ser.config import parse
 from ser.request import TrainRequest
+from ser_inference_server.jobs.kubeflow import TOKEN_VARIABLE, KubeflowBackend, KubeflowError, KubeflowRun
+from ser_inference_server.jobs.store import Job, JobStore, State
+from ser_inference_server.settings import Settings
+from ser_pipelines.cluster import ClusterSettings
+from ser_pipelines.compiling import compile_pipelines
 from tests.deadlines import tries
 from tests.scripted_kubeflow import TOKEN, Kubeflow, scripted_kubeflow
 
@@ -106,14 +106,16 @@ def test_what_is_forced_is_not_answered_from_the_host_s_cache(force: bool, kubef
     assert desk.store.start(desk.job_id)
     desk.start()
     tasks = kubeflow.runs[0].pipeline_spec["root"]["dag"]["tasks"]
-    assert {bool(one.get("cachingOptions", {}).get("enableCache")) for one in tasks.values()} == {not force}
+    cached = {name: bool(one.get("cachingOptions", {}).get("enableCache")) for name, one in tasks.items()}
+    assert cached.pop("check-request") is False
+    assert set(cached.values()) == {not force}
     # The next is not forced.
     desk.request["dataset_force"] = False
     desk.job_id = desk.store.add(desk.request, max_queued=2).job_id
     assert desk.store.start(desk.job_id)
     desk.start()
     tasks = kubeflow.runs[1].pipeline_spec["root"]["dag"]["tasks"]
-    assert all(one["cachingOptions"]["enableCache"] for one in tasks.values())
+    assert {name for name, one in tasks.items() if not one["cachingOptions"].get("enableCache")} == {"check-request"}
 
 
 def test_the_pipeline_may_be_another_set_up_for_the_cluster(kubeflow: Kubeflow, tmp_path: Path) -> None:
@@ -269,7 +271,8 @@ def test_a_model_that_was_not_saved_is_told_with_both_figures(kubeflow: Kubeflow
     ("tasks", "stage", "percent"),
     [
         ([], "", 0),
-        ([task("download", "RUNNING")], "download", 0),
+        ([task("check-request", "RUNNING")], "", 0),
+        ([task("check-request", "SUCCEEDED"), task("download", "RUNNING")], "download", 0),
         ([task("download", "SUCCEEDED"), task("feature-extraction", "PENDING")], "features", 20),
         (
             [task("download", "SKIPPED"), task("feature-extraction", "SKIPPED"), task("training", "RUNNING")],
@@ -283,7 +286,7 @@ def test_a_model_that_was_not_saved_is_told_with_both_figures(kubeflow: Kubeflow
             95,
         ),
     ],
-    ids=["nothing", "download", "features", "from the cache", "evaluation"],
+    ids=["nothing", "check", "download", "features", "from the cache", "evaluation"],
 )
 def test_the_progress_is_that_of_the_steps(
     tasks: list[dict[str, Any]], stage: str, percent: float, kubeflow: Kubeflow, desk: Desk
@@ -323,6 +326,16 @@ def test_a_failure_is_that_of_the_first_step_that_failed(
     job = desk.finish(desk.start())
     assert job.error
     assert (job.error["code"], job.error["message"]) == ("FAILED_PRECONDITION", says)
+
+
+def test_what_the_first_step_refuses_is_told(kubeflow: Kubeflow, desk: Desk) -> None:
+    refused = {"code": 13, "message": "main: Error (exit code 4)"}
+    kubeflow.states = ["FAILED"]
+    kubeflow.tasks = [task("check-request", "FAILED", error=refused, child_tasks=[{"pod_name": "pod-check"}])]
+    kubeflow.logs = {"pod-check": "ser: the encoder is not there\n"}
+    job = desk.finish(desk.start())
+    assert job.error
+    assert (job.error["code"], job.error["message"]) == ("FAILED_PRECONDITION", "the encoder is not there")
 
 
 def test_a_failure_of_the_run_itself_has_the_run_s_words(kubeflow: Kubeflow, desk: Desk) -> None:

@@ -6,8 +6,8 @@ import asyncio
 import threading
 from pathlib import Path
 
-from inference_server.jobs.queue import JobQueue
-from inference_server.jobs.store import JobStore
+from ser_inference_server.jobs.queue import JobQueue
+from ser_inference_server.jobs.store import JobStore
 
 
 def test_a_connection_is_used_by_one_thread_and_reading_waits_for_no_writer(tmp_path: Path) -> None:

@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from inference_server.jobs import local
-from inference_server.jobs import runner as module
-from inference_server.jobs.runner import JobRunner
-from inference_server.jobs.store import Job, JobStore, State
-from inference_server.settings import Settings
 from ser.processes import child_command
 from ser.request import TrainRequest
+from ser_inference_server.jobs import local
+from ser_inference_server.jobs import runner as module
+from ser_inference_server.jobs.runner import JobRunner
+from ser_inference_server.jobs.store import Job, JobStore, State
+from ser_inference_server.settings import Settings
 from tests.deadlines import tries, wait_gone
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from inference_server.jobs.schema import VERSION
-from inference_server.jobs.store import JobStore, State
+from ser_inference_server.jobs.schema import VERSION
+from ser_inference_server.jobs.store import JobStore, State
 
 # As the files were written by the versions of their time, which did not say what they were.
 FIRST = """
@@ -74,8 +74,8 @@ def test_an_upgrade_is_whole_or_not_at_all(tmp_path: Path) -> None:
     make(path, FIRST)
     before = columns(path)
     code = (
-        "import os, signal, sqlite3, sys; from pathlib import Path; from inference_server.jobs import schema\n"
-        "from inference_server.jobs.store import JobStore\n"
+        "import os, signal, sqlite3, sys; from pathlib import Path; from ser_inference_server.jobs import schema\n"
+        "from ser_inference_server.jobs.store import JobStore\n"
         "schema.STEPS = (*schema.STEPS, 'SELECT die()'); connect = sqlite3.connect\n"
         "def connected(*given, **more):\n"
         "    database = connect(*given, **more)\n"
@@ -93,7 +93,9 @@ def test_an_upgrade_is_whole_or_not_at_all(tmp_path: Path) -> None:
 def test_many_open_an_earlier_queue_at_once(tmp_path: Path) -> None:
     path = tmp_path / "jobs.sqlite"
     make(path, FIRST)
-    code = f"from pathlib import Path; from inference_server.jobs.store import JobStore; JobStore(Path({str(path)!r}))"
+    code = (
+        f"from pathlib import Path; from ser_inference_server.jobs.store import JobStore; JobStore(Path({str(path)!r}))"
+    )
     processes = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(4)]
     assert [process.wait(60) for process in processes] == [0] * 4
     with contextlib.closing(JobStore(path)) as store:

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from inference_server.failures import OverloadedError
-from inference_server.jobs.store import JobStore, State
 from ser.errors import NotFoundError
+from ser_inference_server.failures import OverloadedError
+from ser_inference_server.jobs.store import JobStore, State
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ def test_an_unknown_job_says_which_there_are(store: JobStore) -> None:
 def test_another_process_sees_it(store: JobStore, tmp_path: Path) -> None:
     job_id = add(store)
     code = (
-        "import sys; from pathlib import Path; from inference_server.jobs.store import JobStore\n"
+        "import sys; from pathlib import Path; from ser_inference_server.jobs.store import JobStore\n"
         f"store = JobStore(Path({str(tmp_path / 'state' / 'jobs.sqlite')!r})); store.start({job_id!r})"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -17,8 +17,8 @@ from typing import Any
 import httpx
 import pytest
 
-from inference_server.jobs.errors import NewerQueueError, QueueDamagedError, QueueError
-from inference_server.jobs.store import JobStore
+from ser_inference_server.jobs.errors import NewerQueueError, QueueDamagedError, QueueError
+from ser_inference_server.jobs.store import JobStore
 from tests.deadlines import tries
 from tests.inference_server.harness import Server, serve
 

@@ -4,13 +4,15 @@ import json
 import shutil
 import subprocess
 import sys
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from ser.bundles.bundle import Bundle
+from ser.bundles.bundle import Bundle, check_judgements
+from ser.bundles.judgements import Judgements
 from ser.bundles.manifest import FILES, FRONTEND, MANIFEST, SPEAKERS, TFLITE, VALIDATION, Manifest
 from ser.bundles.model_store import find_bundle, list_models, save_bundle
 from ser.dataset import Dataset
@@ -169,7 +171,7 @@ def test_pieces_cover_the_recording(bundle: Bundle) -> None:
     assert prediction.pieces[-1].end_seconds == 5.0
     for before, after in zip(prediction.pieces, prediction.pieces[1:], strict=False):
         assert before.end_seconds == after.start_seconds
-    assert "ground_truth" not in prediction.to_json()
+    assert "ground_truth" not in prediction.to_dict()
 
 
 def test_a_sample_that_was_learnt_from_is_not_among_the_validation_samples(bundle: Bundle, features: Path) -> None:
@@ -212,3 +214,20 @@ def test_a_prediction_below_the_threshold_is_uncertain(bundle: Bundle, recording
         for wrong in (-0.1, 1.1, float("nan")):
             with pytest.raises(ConfigError, match="threshold: expected 0 to 1, got"):
                 asked(threshold=wrong)
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        ([0.5, 0.5, 0.0], None),
+        ([0.5, 0.5, 1.0], None),
+        ([0.5, 0.5, 1.01], "familiarity from 0 to 1"),
+        ([0.5, 0.5, -0.01], "familiarity from 0 to 1"),
+        ([0.5, 0.5, np.nan], "familiarity from 0 to 1"),
+        ([0.5, 0.6, 0.5], "sum to 1"),
+    ],
+)
+def test_what_a_network_says_is_held_against_what_it_can_be(answer: list[float], says: str | None) -> None:
+    judgements = Judgements.of(np.array([[0.2, 0.8, 0.3], answer], dtype=np.float32), 2)
+    with nullcontext() if says is None else pytest.raises(DamagedError, match=f"here: .*{says}"):
+        check_judgements(judgements, "here")

@@ -15,9 +15,9 @@ import pytest
 from ser.bundles.bundle import Bundle
 from ser.bundles.litert import LiteRTModel
 from ser.bundles.manifest import FILES, FRONTEND, MANIFEST, SPEAKERS, TFLITE, VALIDATION, Manifest
-from ser.bundles.model_store import load_manifest, load_report, open_bundle
+from ser.bundles.model_store import load_manifest, load_report, open_bundle, read_undisturbed
 from ser.bundles.network_structure import check_network
-from ser.errors import DamagedError
+from ser.errors import DamagedError, NotFoundError
 from ser.predictor import Predictor
 from tests.forgery import forge_arrays, forge_manifest, forge_text
 from tests.signals import tone, wav
@@ -110,7 +110,7 @@ MANIFESTS: dict[str, Change] = {
     "no digest": lambda content: content["files"].update({TFLITE: "0"}),
     "words for a number": lambda content: content.update(training_samples="many"),
     "more": lambda content: content.update(more=1),
-    "another format": lambda content: content.update(format=3),
+    "another format": lambda content: content.update(format=4),
     "validation samples that are not there": lambda content: content["validation_samples"].append("x.wav"),
     "a validation sample twice": lambda content: content["validation_samples"].append(content["validation_samples"][0]),
     "pieces of nothing": lambda content: content["frontend"].update(piece_samples=0),
@@ -282,6 +282,24 @@ def test_a_network_that_judges_a_voice_by_no_numbers_is_refused_when_it_is_opene
     })  # fmt: skip
     with pytest.raises(DamagedError, match=f"^{copy.name}/{TFLITE}: expected probabilities that are finite"):
         Predictor(copy.parent, copy.name).predict(wav(tone(2.0)))
+
+
+def test_a_report_that_is_not_found_while_its_model_is_replaced_is_looked_for_again(copy: Path, tmp_path: Path) -> None:
+    shutil.copytree(copy, tmp_path / "new")
+    asked = []
+
+    def read() -> str:
+        if not asked:
+            asked.append("once")
+            copy.rename(tmp_path / "old")
+            (tmp_path / "new").rename(copy)
+            raise NotFoundError("no report between the two")
+        return "the report"
+
+    assert read_undisturbed(copy.parent, copy.name, read) == "the report"
+    shutil.rmtree(copy / "report")
+    with pytest.raises(NotFoundError, match="was not evaluated"):
+        load_report(copy.parent, copy.name)
 
 
 @pytest.mark.parametrize("change", ["link", "folder link", "fifo", "altered", "stamp", "no stamp", "missing", "large"])

@@ -22,6 +22,7 @@ from tests.named_tests import functions
 from tests.signals import tone, wav
 
 TESTS = Path(__file__).parents[2]
+ENCODER = "ser/cli/test_encoder.py"
 HERE, CLI, CLIENT = "ser/cli/test_asking_flags.py", "ser/cli/test_cli.py", "ser_client/test_client.py"
 SPEAKERS, INSPECTION = "ser/cli/test_speakers.py", "ser/corpora/test_inspection.py"
 ASKING = {
@@ -38,6 +39,7 @@ SEEN: dict[str, dict[str, str]] = {
         "--sample-name": f"{CLI}::test_a_validation_sample_is_predicted_by_name",
         "--speaker": f"{CLIENT}::test_the_command_line_enrolls_here_and_with_a_server",
         "--enrollment-clips": f"{CLIENT}::test_the_command_line_enrolls_here_and_with_a_server",
+        "--adapt": f"{CLIENT}::test_the_command_line_enrolls_here_and_with_a_server",
         "--gender": f"{HERE}::test_what_is_said_of_the_speaker_is_known_to_the_model",
         "--text": f"{HERE}::test_what_is_said_of_the_speaker_is_known_to_the_model",
         "--uncertain-below": f"{CLI}::test_predict_says_uncertain_where_it_is_asked_to",
@@ -57,6 +59,13 @@ SEEN: dict[str, dict[str, str]] = {
         "--clips": f"{CLI}::test_synthesise_writes_a_corpus_that_train_takes",
         "--seed": f"{CLI}::test_synthesise_writes_a_corpus_that_train_takes",
     },
+    "list": {"--json": f"{ENCODER}::test_an_encoder_is_listed_verified_and_removed"},
+    "fetch": {
+        "--from": f"{ENCODER}::test_a_file_with_other_weights_is_refused",
+        "--force": f"{ENCODER}::test_one_that_is_here_is_not_fetched_again_and_a_damaged_one_is",
+    },
+    "verify": {},
+    "remove": {},
     "inspect": {
         "--data-path": f"{INSPECTION}::test_the_command_prints_json_and_a_page",
         "--json": f"{INSPECTION}::test_the_command_prints_json_and_a_page",

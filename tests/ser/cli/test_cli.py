@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -69,6 +70,7 @@ def test_progress_is_lines_on_standard_error_when_there_is_no_terminal(corpus_zi
     assert "\x1b" not in ended.stderr + ended.stdout
     assert "report.html" in ended.stdout
     assert "ser predict --model-id KerasClassifier-" in ended.stdout
+    assert ended.stdout.count("note    KerasClassifier is for demonstrations; ") == 1
 
 
 def test_a_request_file_is_taken_and_flags_come_first(
@@ -135,6 +137,16 @@ def test_one_bad_recording_does_not_lose_the_others(trained: tuple[Path, dict[st
     refused(ser("predict", "nowhere.wav", cwd=folder), 3, "nowhere.wav", "no such file")
 
 
+def test_a_recording_that_cannot_be_used_is_not_adapted_to(adaptive: Bundle, tmp_path: Path) -> None:
+    shutil.copytree(adaptive.folder, tmp_path / "models" / adaptive.manifest.model_id)
+    (tmp_path / "good.wav").write_bytes(wav(tone(1.0)))
+    (tmp_path / "silent.wav").write_bytes(wav(tone(1.0) * 0))
+    ended = ser("predict", "--json", "--adapt", "good.wav", "silent.wav", "good.wav", cwd=tmp_path)
+    refused(ended, 2, "silent.wav", "silence")
+    told = json.loads(ended.stdout)["predictions"]
+    assert [(one["sample_name"], one["speaker_clips"]) for one in told] == [("good.wav", 2)] * 2
+
+
 def test_a_model_that_does_not_adapt_enrolls_nobody(trained: tuple[Path, dict[str, object]]) -> None:
     folder, _ = trained
     (folder / "anna.wav").write_bytes(wav(tone(1.0)))
@@ -164,6 +176,9 @@ def test_evaluate_by_a_protocol_trains_judges_and_keeps(corpus_zip: Path, tmp_pa
     ended = ser("evaluate", *flags, "--report", "out", "--json", cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr
     assert "Seed 2       2/2 folds  uar 0." in ended.stderr
+    before, _, after = ended.stderr.partition("kfold: 4 trainings, of 2 folds with each of 2 seeds\n")
+    assert "Features" not in before
+    assert "Features" in after
     content = json.loads(ended.stdout)
     assert Path(tmp_path, content["report"]).is_file()
     assert [row["seed"] for row in content["by_seed"]] == [1, 2]
@@ -171,7 +186,26 @@ def test_evaluate_by_a_protocol_trains_judges_and_keeps(corpus_zip: Path, tmp_pa
     for words in ("kfold, KerasClassifier, seed 1: UAR 0.", "bootstrap over recordings", "fold 2", "mean ± sd", "±"):
         assert words in again.stdout
     assert "predictions  out/report/predictions.csv" in again.stdout
+    assert again.stdout.count("note    KerasClassifier is for demonstrations; ") == 1
     assert "Train" not in again.stderr
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--protocol", "loco"], ["at least two values of corpus, got EmoDB alone"]),
+        (["--protocol", "kfold", "--group", "gender", "--folds", "3"], ["3 values of gender, a fold each, got 2"]),
+        (["--protocol", "kfold", "--fold-file", "folds.csv"], ["fold of every recording, it is not said of"]),
+    ],
+    ids=" ".join,
+)
+def test_a_protocol_that_the_corpus_cannot_have_is_refused_before_its_features_are_extracted(
+    flags: list[str], words: list[str], corpus_zip: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "folds.csv").write_text("file,fold\nother.wav,1\n")
+    ended = ser("evaluate", *flags, "--remote-url", corpus_zip, cwd=tmp_path)
+    refused(ended, 4, *words)
+    assert not (tmp_path / "data" / "features").exists()
 
 
 @pytest.mark.parametrize(
@@ -180,6 +214,12 @@ def test_evaluate_by_a_protocol_trains_judges_and_keeps(corpus_zip: Path, tmp_pa
         (["--model-type", "KerasClassifier"], ["model_type", "together with --protocol"]),
         (["--seeds", "1,2"], ["seeds", "together with --protocol"]),
         (["--protocol", "loso", "SomeModel"], ["model_id", "expected none with --protocol"]),
+        (["--protocol", "loso", "--group", "speaker"], ["group", "it is of kfold; got 'speaker'"]),
+        (["--protocol", "loso", "--fold-file", "f.csv"], ["fold_file", "it is of kfold; got 'f.csv'"]),
+        (
+            ["--protocol", "kfold", "--group", "session"],
+            ["group", "gender, corpus, or a column", "session"],
+        ),
         (["--protocol", "loso", "--seeds", "1,1"], ["seeds", "different numbers", "1,1"]),
         (["--protocol", "loso", "--seeds", "one"], ["seeds", "'one'"]),
         (["--protocol", "loso", "--model-type", "Perceptron"], ["model_type", "Perceptron"]),
@@ -211,7 +251,7 @@ def test_synthesise_writes_a_corpus_that_train_takes(tmp_path: Path) -> None:
     ("flags", "status", "words"),
     [
         (["--model-type", "Perceptron"], 2, ["model_type", "Perceptron", "KerasClassifier"]),
-        (["--model-config", '{"epoch": 3}'], 2, ["model_config.epoch", "allowed: lr, epochs"]),
+        (["--model-config", '{"epoch": 3}'], 2, ["model_config.epoch", "allowed: penalty, weights, adapts"]),
         (["--model-config", "epochs=3"], 2, ["model_config", "JSON object"]),
         (["--dataset-load-split-at", "foo"], 2, ["dataset_load_split_at", "'foo'"]),
         (["--dataset-load-split-at=-5"], 2, ["dataset_load_split_at", "-5"]),

@@ -15,6 +15,14 @@ from ser.cli import evaluate, train
 from ser.cli.main import app
 from ser.cli.request_options import DEFAULTS
 from ser.config import Config
+from ser.request import MODEL_TYPE_VARIABLE
+
+
+@pytest.fixture(autouse=True)
+def any_features(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By default a model type that takes whatever features a flag asks for."""
+    monkeypatch.setenv(MODEL_TYPE_VARIABLE, "KerasDropoutClassifier")
+
 
 SHARED: dict[str, tuple[list[str], object]] = {
     "remote_url": (["--remote-url", "a.zip"], "a.zip"),
@@ -34,6 +42,8 @@ TRAIN = SHARED | {
 EVALUATE = SHARED | {
     "protocol": (["--protocol", "lolo"], "lolo"),
     "folds": (["--folds", "4"], 4),
+    "group": (["--group", "text"], "text"),
+    "fold_file": (["--fold-file", "folds.csv"], "folds.csv"),
     "enrollment_clips": (["--enrollment-clips", "6"], 6),
 }
 OF_EVALUATION = {"seeds": (["--seeds", "3,5"], [3, 5]), "report": (["--report", "r"], Path("r")),
@@ -114,6 +124,31 @@ def test_a_flag_comes_before_the_file_and_the_file_before_the_default(
     assert request.model_save_path == DEFAULTS["model_save_path"]
 
 
+@pytest.mark.parametrize("command", [("train",), ("evaluate", "--protocol", "loso")], ids=" ".join)
+def test_the_model_type_is_the_flag_s_the_file_s_the_environment_s_or_the_best(
+    command: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module, name = (train, "run") if command == ("train",) else (evaluate, "_evaluate_protocol")
+    (tmp_path / "request.json").write_text('{"model_type": "EnsembleClassifier"}')
+    of_file = (*command[1:], "--request", str(tmp_path / "request.json"))
+    asked = {
+        "KerasClassifier": (*of_file, "--model-type", "KerasClassifier"),
+        "EnsembleClassifier": of_file,
+        "KerasDropoutClassifier": command[1:],
+    }
+    assert {wanted: seen(monkeypatch, module, name, *flags)[0].model_type for wanted, flags in asked.items()} == {
+        wanted: wanted for wanted in asked
+    }
+    monkeypatch.setenv(MODEL_TYPE_VARIABLE, "")
+    assert seen(monkeypatch, module, name, *command[1:])[0].model_type == "EncoderClassifier"
+    monkeypatch.setenv(MODEL_TYPE_VARIABLE, "Perceptron")
+    assert seen(monkeypatch, module, name, *of_file)[0].model_type == "EnsembleClassifier"
+    ended = CliRunner().invoke(app, command)
+    assert str(ended.exception).startswith(
+        "SER_MODEL_TYPE: unknown model type 'Perceptron'; known: EncoderClassifier, "
+    )
+
+
 def test_every_flag_is_in_a_table_above() -> None:
     assert parameters(train.command) == {*TRAIN, "request", "as_json"}
     assert parameters(evaluate.command) == {*EVALUATE, *OF_EVALUATION, "request", "model_id", "model_save_path"}
@@ -122,7 +157,7 @@ def test_every_flag_is_in_a_table_above() -> None:
 def test_force_seeds_and_workers_reach_what_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     got: dict[str, object] = {}
 
-    def features_of(*_: object, force: bool) -> Path:
+    def features_of(*_: object, force: bool, check: object) -> Path:  # noqa: ARG001 - given in any case
         got["features"] = force
         return tmp_path
 

@@ -39,6 +39,7 @@ def test_what_gives_the_label_away_is_said() -> None:
     assert "2 of 3 have a single label" in found.meaning
     assert "From a single speaker: y (b), z (c)." in found.meaning
     assert confounding("text", ["unknown"] * 3, list("xyz")).meaning == "The text is unknown."
+    assert confounding("speaker", ["a/unknown", "b/unknown", ""], list("xyz")).meaning == "The speaker is unknown."
     assert confounding("text", ["a"] * 3, list("xyz")).meaning == "There is one text."
 
 
@@ -63,6 +64,9 @@ def test_protocols_that_it_does_not_allow_say_why() -> None:
     assert verdicts([], [])["holdout"].verdict == "no"
     few = verdicts(list("xxxyyy"), list("aabbab"))["k-fold"]
     assert (few.verdict, few.reason) == ("with care", "At most 3 folds: there are so many of x.")
+    of_two_corpora = verdicts(list("xxyy"), ["a/unknown", "b/unknown"] * 2)["leave one speaker out"]
+    assert of_two_corpora.verdict == "no"
+    assert "The speaker of 4 of 4 recordings is unknown" in of_two_corpora.reason
     unknown = verdicts(list("xxyy"), ["unknown"] * 4)["leave one speaker out"]
     assert (unknown.verdict, "speaker of 4 of 4 recordings is unknown" in unknown.reason) == ("no", True)
     alone = verdicts(list("xxyy"), list("aabb"))["leave one speaker out"]

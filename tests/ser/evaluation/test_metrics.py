@@ -174,7 +174,7 @@ def test_a_single_class_has_no_roc() -> None:
 def test_small_sets_give_finite_json_and_no_warning(scored) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        content = evaluate(scored).to_json()
+        content = evaluate(scored).to_dict()
     assert json.loads(json.dumps(content, allow_nan=False)) == content
     assert content["chance"] == 1 / len(scored.classes)
     assert len(content["per_class"]) == len(scored.classes)

@@ -82,7 +82,7 @@ def test_the_folder_has_the_page_the_pictures_and_the_figures(folder: Path) -> N
 
 
 def test_metrics_json_is_the_evaluation(folder: Path) -> None:
-    assert json.loads((folder / "metrics.json").read_text()) == evaluate(by_hand()).to_json()
+    assert json.loads((folder / "metrics.json").read_text()) == evaluate(by_hand()).to_dict()
 
 
 @pytest.mark.parametrize("name", PICTURES)

@@ -2,11 +2,12 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from ser.errors import CorpusError
-from ser.evaluation.split import Fold, Protocol, folds, validation_names
+from ser.evaluation.split import Fold, Protocol, folds, speakers_unheard, validation_names
 from ser.features.feature_set import Sample
 
 COUNTS = {
@@ -165,3 +166,102 @@ def test_no_speaker_is_left_out_where_speakers_are_unknown() -> None:
     corpus = [replace(sample, speaker=speaker) for sample in samples({"a": 2, "b": 2}) for speaker in ("x", "unknown")]
     with pytest.raises(CorpusError, match="not known of 4 of 8, as a0.wav; a labels.csv with a column speaker"):
         folds(corpus, Protocol.LOSO)
+
+
+# Nine speakers of very different size; only two of them are afraid, and those two are the largest.
+UNEQUAL = [
+    Sample(f"{speaker}-{number}-{emotion}.wav", speaker, "female", f"t{number % 3}", emotion, 1.0, 1)
+    for speaker, count in zip("abcdefghi", (20, 18, 9, 7, 5, 4, 3, 2, 2), strict=True)
+    for number in range(count)
+    for emotion in ("anger", "joy", *(["fear"] if speaker in "ab" else []))
+]
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("count", [2, 3, 4, 9])
+def test_groups_are_dealt_whole_and_evenly_and_every_emotion_is_learnt(count: int, seed: int) -> None:
+    found = folds(UNEQUAL, Protocol.KFOLD, count=count, random_state=seed, group="speaker")
+    assert found == folds(UNEQUAL[::-1], Protocol.KFOLD, count=count, random_state=seed, group="speaker")
+    assert [fold.name for fold in found] == [f"fold {number + 1}" for number in range(count)]
+    assert sorted(name for fold in found for name in fold.test) == sorted(sample.name for sample in UNEQUAL)
+    sizes = []
+    for fold in found:
+        assert set(fold.test) | set(fold.training) == {sample.name for sample in UNEQUAL}
+        assert not {name[0] for name in fold.test} & {name[0] for name in fold.training}
+        assert {name.split("-")[2] for name in fold.training} == {"anger.wav", "joy.wav", "fear.wav"}
+        sizes.append(len(fold.test))
+    if count < 9:  # no fold is larger than the largest speaker, or an even share and what the last one adds
+        assert max(sizes) <= max(60, len(UNEQUAL) / count + 18)
+
+
+def test_two_groups_that_alone_have_an_emotion_are_not_dealt_to_one_fold() -> None:
+    # By size alone, c and d would meet beside b: 8 | 4 + 2 + 2.
+    corpus = [
+        Sample(f"{speaker}{number}{emotion}", speaker, "female", "t", emotion, 1.0, 1)
+        for speaker, emotions, count in (("a", "xy", 4), ("b", "xy", 2), ("c", "xz", 1), ("d", "yz", 1))
+        for number in range(count)
+        for emotion in emotions
+    ]
+    for seed in range(20):
+        found = folds(corpus, Protocol.KFOLD, count=2, random_state=seed, group="speaker")
+        assert all({"x", "y", "z"} == {name[-1] for name in fold.training} for fold in found)
+
+
+def test_the_seed_decides_among_groups_of_one_size() -> None:
+    corpus = [replace(one, name=f"{actor}-{one.name}", speaker=str(actor)) for actor in range(24) for one in GRID[:4]]
+
+    def dealt(seed: int) -> set[frozenset[str]]:
+        found = folds(corpus, Protocol.KFOLD, count=6, random_state=seed, group="speaker")
+        assert {len(fold.test) for fold in found} == {16}
+        return {frozenset(name.split("-")[0] for name in fold.test) for fold in found}
+
+    assert dealt(1) == dealt(1)
+    assert dealt(1) != dealt(2)
+
+
+@pytest.mark.parametrize("group", ["speaker", "text", "gender", "corpus"])
+def test_a_group_is_what_is_asked_for(group: str) -> None:
+    corpus = [
+        replace(one, gender=("female", "male")[one.speaker == "s1"], corpus="AB"[one.speaker == "s3"]) for one in GRID
+    ]
+    of = {sample.name: getattr(sample, group) for sample in corpus}
+    for fold in folds(corpus, Protocol.KFOLD, count=2, group=group):
+        assert not {of[name] for name in fold.test} & {of[name] for name in fold.training}
+
+
+@pytest.mark.parametrize(
+    ("corpus", "settings", "message"),
+    [
+        (GRID, {"count": 4, "group": "speaker"}, "at least 4 values of speaker, a fold each, got 3; ask for fewer"),
+        (NAMELESS, {"count": 2, "group": "speaker"}, "speaker of every recording, it is not known of 1 of"),
+        (ONE_SIDED, {"count": 2, "group": "speaker"}, "fold 1: .*every emotion to learn from, .*none of fear"),
+        (only(emotion="anger"), {"count": 2, "group": "speaker"}, "two emotions, got anger"),
+    ],
+)
+def test_groups_that_cannot_be_dealt_are_told(corpus: list[Sample], settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(CorpusError, match=message):
+        folds(corpus, Protocol.KFOLD, **settings)
+
+
+@pytest.mark.parametrize("protocol", Protocol)
+def test_speakers_were_sampled_where_none_was_heard(protocol: Protocol) -> None:
+    expected = {"holdout": False, "kfold": False, "loso": True, "loto": False, "lolo": True, "loco": True}
+    found = folds(OF_TWO_CORPORA, protocol, count=3)
+    assert [speakers_unheard(OF_TWO_CORPORA, fold) for fold in found] == [expected[protocol.value]] * len(found)
+
+
+def test_speakers_were_sampled_by_folds_of_speakers_and_not_where_they_are_unknown() -> None:
+    by_speaker, by_text = (folds(GRID, Protocol.KFOLD, count=2, group=group) for group in ("speaker", "text"))
+    assert all(speakers_unheard(GRID, fold) for fold in by_speaker)
+    assert not any(speakers_unheard(GRID, fold) for fold in by_text)
+    unknown = [replace(sample, speaker="A/unknown") if sample.corpus == "A" else sample for sample in OF_TWO_CORPORA]
+    first, second = folds(unknown, Protocol.LOCO)
+    assert not speakers_unheard(unknown, first)  # nobody knows how many voices are judged
+    assert speakers_unheard(unknown, second)
+
+
+def test_unknown_speakers_of_two_corpora_are_told() -> None:
+    corpus = [replace(sample, speaker=f"{sample.corpus}/unknown") for sample in OF_TWO_CORPORA]
+    for protocol, settings in ((Protocol.LOSO, {}), (Protocol.KFOLD, {"group": "speaker", "count": 2})):
+        with pytest.raises(CorpusError, match="speaker of every recording, it is not known of 12 of 12"):
+            folds(corpus, protocol, **settings)  # type: ignore[arg-type]

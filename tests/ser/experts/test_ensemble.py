@@ -67,6 +67,16 @@ def scaled(rows: np.ndarray) -> np.ndarray:
     return np.clip((rows - rows.mean(axis=0)) / rows.std(axis=0), -CLIP, CLIP)
 
 
+def far(rows: np.ndarray, left_out: np.ndarray) -> tuple[np.ndarray, float]:
+    """Mean squares of scaled rows, by what had no part in the scaling; and the distance that one in ten exceeds."""
+    unheard = np.empty(len(rows))
+    for number in np.unique(left_out):
+        others = rows[left_out != number]
+        own = (rows[left_out == number] - others.mean(axis=0)) / others.std(axis=0)
+        unheard[left_out == number] = np.square(np.clip(own, -CLIP, CLIP)).mean(axis=1)
+    return unheard, float(np.quantile(unheard, 0.9))
+
+
 def surprise(scores: np.ndarray, labels: np.ndarray) -> float:
     logits = scores - scores.max(axis=1, keepdims=True)
     return float(np.mean(np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(len(labels)), labels]))
@@ -83,11 +93,23 @@ def test_it_is_as_sure_as_it_was_right_of_speakers_that_it_had_not_heard(speaker
     for number in range(5):
         test = np.repeat(left_out == number, 2)
         unheard[test] = solved(rows, labels, np.flatnonzero(~test), 1.0).predict(rows[test])
+    raw = learnt.rows[np.arange(180)].astype(np.float64)
+    distances, reach = far(raw, np.repeat(left_out, 2))
+    unheard /= np.maximum(distances / reach, 1)[:, None] ** 2
     best = minimize_scalar(lambda log: surprise(unheard / np.exp(log), labels), bounds=(-5, 3), method="bounded")
-    scores = solved(rows, labels, np.arange(180), 1.0).predict(rows) / np.exp(best.x)
-    expected = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
-    found = fitted.model(learnt.rows[np.arange(len(learnt.rows))]).numpy()
-    np.testing.assert_allclose(found, expected, atol=0.02)
+    # Rows as they were learnt, and twice as far from the middle.
+    for stretch in (1, 2):
+        stretched = raw.mean(axis=0) + stretch * (raw - raw.mean(axis=0))
+        there = np.clip(stretch * (raw - raw.mean(axis=0)) / raw.std(axis=0), -CLIP, CLIP)
+        ratio = np.square(there).mean(axis=1) / reach
+        scores = solved(rows, labels, np.arange(180), 1.0).predict(there) / np.exp(best.x)
+        scores /= np.maximum(ratio, 1)[:, None] ** 2
+        expected = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+        found = fitted.judge(stretched.astype(np.float32))
+        np.testing.assert_allclose(found.probabilities, expected, atol=0.02)
+        assert found.familiarity is not None
+        np.testing.assert_allclose(found.familiarity, 1 / (1 + ratio**4), atol=1e-3)
+    assert (ratio > 1.5).any()  # so that the probabilities above are lowered
     assert np.exp(best.x) < 0.9  # so that dividing by nothing is another answer
 
 
@@ -113,11 +135,14 @@ def test_the_more_clips_are_known_the_more_the_adapted_experts_say() -> None:
     adaptation = fitted.adaptation
     assert adaptation is not None
     row = learnt.rows[np.array([0])]
+    ratios: dict[float, float] = {}
 
     def log_odds(clips: float) -> np.ndarray:
         profile = adaptation.profile(adaptation.known["s0"]).copy()
         profile[-1] = clips
-        logs = np.log(fitted.model(np.concatenate([row, profile[None]], axis=1)).numpy()[0].astype(np.float64))
+        answer = fitted.model(np.concatenate([row, profile[None]], axis=1)).numpy()[0]
+        ratios[clips] = (1 / float(answer[3]) - 1) ** 0.25
+        logs = np.log(answer[:3].astype(np.float64))
         return logs[:2] - logs[2]
 
     none, half, nearly_all = log_odds(0), log_odds(1), log_odds(1e6)
@@ -129,6 +154,8 @@ def test_the_more_clips_are_known_the_more_the_adapted_experts_say() -> None:
     assert ratio[0] == pytest.approx(ratio[1], rel=0.02)
     assert not np.allclose(none, nearly_all, atol=0.1)
     np.testing.assert_allclose(half, (none + nearly_all) / 2, atol=1e-2)
+    assert ratios[0] != pytest.approx(ratios[1e6], rel=0.05)  # how far, too, is told by the one that has the say
+    assert ratios[1] == pytest.approx((ratios[0] + ratios[1e6]) / 2, rel=1e-3)
     np.testing.assert_allclose(log_odds(3), 0.25 * none + 0.75 * nearly_all, atol=1e-2)
 
 
@@ -177,7 +204,8 @@ def test_each_row_learns_with_the_profile_of_its_own_speaker_and_voice() -> None
                 known[voice].add(clips)
                 # The mean of so many clips of this voice lies 10 or 20 above the recordings', but for the shrinking.
                 shift = (told[0, :WIDTH] - by_voice[0, own][0, :WIDTH]).mean()
-                assert shift == pytest.approx(10 * voice * clips / (clips + 2), abs=1.5)
+                expected = (10 * voice * clips / (clips + adaptation.prior_clips)).mean()
+                assert shift == pytest.approx(expected, abs=1.5)
                 if clips == 18:
                     whole = adaptation.profile(sums(everything[voice, own], 18))
                     np.testing.assert_allclose(told[0], whole, rtol=1e-4, atol=1e-4)
@@ -187,6 +215,8 @@ def test_each_row_learns_with_the_profile_of_its_own_speaker_and_voice() -> None
 def test_the_speakers_of_a_fold_are_its_own() -> None:
     folds = ensemble._folds(training(SPEAKERS, voices=1))
     assert folds.tolist() == [int(name[1]) for name in SPEAKERS for _ in range(2)] * 2
+    unknown = ensemble._folds(training(["a/unknown"] * 3 + ["b/unknown"] * 2))
+    assert unknown.tolist() == [number for number in range(5) for _ in range(2)]  # each clip for itself
     many = ensemble._folds(training([f"s{number:02d}" for number in range(12)]))
     assert many.tolist() == [number % 5 for number in range(12) for _ in range(2)]
 
@@ -230,9 +260,13 @@ def test_the_temperature_is_that_of_all_experts_together() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ensemble, "fit_ridge", solve_and_tell)
         patch.setattr(ensemble, "fit_temperature", temper_and_tell)
-        fit_ensemble(with_frames(training(SPEAKERS)), RECIPE_OF_BOTH, seed=1, report=silent)
+        learnt = with_frames(training(SPEAKERS))
+        fit_ensemble(learnt, RECIPE_OF_BOTH, seed=1, report=silent)
+    functionals = learnt.rows[np.arange(180)][:, :WIDTH].astype(np.float64)
+    distances, reach = far(functionals, np.repeat([int(name[1]) for name in SPEAKERS], 2))
+    expected = np.sum(experts, axis=0) / np.maximum(distances / reach, 1)[:, None] ** 2
     assert (len(experts), len(tempered)) == (4, 1)
-    np.testing.assert_allclose(tempered[0], np.sum(experts, axis=0), atol=1e-5)
+    np.testing.assert_allclose(tempered[0], expected, atol=1e-4)
 
 
 def test_what_lies_behind_the_end_of_the_speech_says_nothing() -> None:

@@ -14,24 +14,29 @@ from ser.experts.temperature import fit_temperature
 RNG = np.random.default_rng(11)
 LABELS = np.array([0, 1, 2] * 20 + [0] * 30)
 ROWS = (RNG.standard_normal((90, 12)) + np.eye(3, 12)[LABELS] * 2).astype(np.float32)
+WIDE_ROWS = np.concatenate([ROWS, RNG.standard_normal((90, 188)).astype(np.float32) + 3], axis=1)
 FOLDS = np.arange(90) // 3 % 4
+of_both_systems = pytest.mark.parametrize("rows", [ROWS, WIDE_ROWS], ids=["few columns", "many columns"])
 
 
 def oracle(rows: np.ndarray, chosen: np.ndarray) -> Oracle:
     counts = np.bincount(LABELS)
     weight = (len(LABELS) / 3 / counts)[LABELS]
-    return Oracle(alpha=2.0 * 12).fit(rows[chosen], np.eye(3)[LABELS[chosen]], sample_weight=weight[chosen])
+    return Oracle(alpha=2.0 * rows.shape[1]).fit(rows[chosen], np.eye(3)[LABELS[chosen]], sample_weight=weight[chosen])
 
 
-def test_it_is_ridge_regression_with_classes_of_one_weight() -> None:
-    ridge, _ = fit_ridge(ROWS, LABELS, FOLDS, penalty=2.0)
-    scaled = ridge.scaling(ROWS)
-    np.testing.assert_allclose(ridge(ROWS), oracle(scaled, np.arange(90)).predict(scaled), atol=1e-3)
+@of_both_systems
+def test_it_is_ridge_regression_with_classes_of_one_weight(rows: np.ndarray) -> None:
+    ridge, _ = fit_ridge(rows, LABELS, FOLDS, penalty=2.0)
+    scaled = ridge.scaling(rows)
+    np.testing.assert_allclose(ridge(rows), oracle(scaled, np.arange(90)).predict(scaled), atol=1e-3)
 
 
-def test_the_scores_of_a_fold_are_by_what_was_solved_without_it() -> None:
-    ridge, scores = fit_ridge(ROWS, LABELS, FOLDS, penalty=2.0)
-    scaled = ridge.scaling(ROWS)
+@of_both_systems
+def test_the_scores_of_a_fold_are_by_what_was_solved_without_it(rows: np.ndarray) -> None:
+    ridge, scores = fit_ridge(rows, LABELS, FOLDS, penalty=2.0)
+    assert {ridge.weights.dtype, ridge.bias.dtype, scores.dtype} == {np.dtype(np.float32)}
+    scaled = ridge.scaling(rows)
     for fold in range(4):
         held_out = fold == FOLDS
         expected = oracle(scaled, np.flatnonzero(~held_out)).predict(scaled[held_out])
@@ -46,8 +51,9 @@ def test_a_column_that_does_not_vary_counts_for_nothing_and_no_value_for_everyth
     assert ridge.scaling(strange)[0, 12] == 0
 
 
-def test_a_penalty_that_is_lost_beside_rows_that_depend_on_each_other_is_named() -> None:
-    twice = np.concatenate([ROWS, ROWS], axis=1)
+@of_both_systems
+def test_a_penalty_that_is_lost_beside_rows_that_depend_on_each_other_is_named(rows: np.ndarray) -> None:
+    twice = np.concatenate([rows, rows], axis=1)
     with pytest.raises(TrainingError, match=r"model_config\.penalty: too small"):
         fit_ridge(twice, LABELS, FOLDS, penalty=1e-30)
     ridge, _ = fit_ridge(twice, LABELS, FOLDS, penalty=1.0)

@@ -30,7 +30,7 @@ def of_clips(clips: int) -> SpeakerStatistics:
     return SpeakerStatistics(clips, one * clips, one * clips, one * clips)
 
 
-ADAPTATION = SpeakerAdaptation.fit({"a": of_clips(1), "b": of_clips(2), "c": of_clips(3)})
+ADAPTATION = SpeakerAdaptation.fit([("a", of_clips(1)), ("b", of_clips(2)), ("c", of_clips(3))])
 
 
 def echo(features: int) -> Fitted:

@@ -11,6 +11,7 @@ import pytest
 
 from ser.config import parse
 from ser.features.extractors.functionals import Functionals, FunctionalsConfig
+from ser.features.extractors.speech_encoder import SpeechEncoder, SpeechEncoderConfig
 from ser.features.extractors.speech_frames import SpeechFrames, SpeechFramesConfig
 from ser.features.feature_set import FeatureSet, Sample
 from ser.features.frontend import FrontEnd
@@ -23,6 +24,7 @@ from ser.progress import silent
 
 COUNT = 64
 SMALL: Mapping[str, Mapping[str, object]] = {
+    "EncoderClassifier": {"adapts": False},
     "EnsembleClassifier": {"components": 2, "dimensions": 4, "adapts": False},
     "FunctionalsClassifier": {"adapts": False},
     "KerasClassifier": {"epochs": 1, "batch_size": COUNT},
@@ -38,11 +40,19 @@ class Narrow(Functionals):
         return (6,)
 
 
+class NarrowEncoder(SpeechEncoder):
+    """As what an encoder hears, but little of it."""
+
+    def shape(self, piece_samples: int) -> tuple[int, ...]:  # noqa: ARG002 - as in what it stands for
+        return (7,)
+
+
 @cache
 def training() -> TrainingSet:
     made = {
         "Functionals": Narrow.create(FunctionalsConfig(), []),
         "SpeechFrames": SpeechFrames.create(SpeechFramesConfig(), []),
+        "SpeechEncoder": NarrowEncoder.create(SpeechEncoderConfig(), []),
     }
     front = FrontEnd(4_000, normalize=True, extractors=made)
     chance = np.random.default_rng(3)
@@ -144,6 +154,7 @@ def dimensions(kind: str) -> None:
 STEPS: Mapping[str, Callable[[str], None]] = {"lr": lr, "epochs": epochs, "batch_size": batch_size}
 SOLVED: Mapping[str, Callable[[str], None]] = {"penalty": penalty, "weights": int8, "adapts": adapts}
 TABLE: Mapping[str, Mapping[str, Callable[[str], None]]] = {
+    "EncoderClassifier": SOLVED,
     "EnsembleClassifier": {**SOLVED, "components": components, "dimensions": dimensions},
     "FunctionalsClassifier": SOLVED,
     "KerasClassifier": STEPS,

@@ -53,7 +53,7 @@ def test_a_model_adapts_to_who_enrolled_and_to_clips_that_come_along(predictor: 
     stranger = as_anna(predictor)
     assert stranger[0] == 0
     beside = predictor.predict(CLIP, enrollment_clips=ANNA)
-    assert beside.speaker_clips == beside.to_json()["speaker_clips"] == 3
+    assert beside.speaker_clips == beside.to_dict()["speaker_clips"] == 3
     assert not (models / ".speakers").exists()  # nothing is kept of a call
     assert predictor.enroll("anna", ANNA[:2]) == 2
     assert predictor.enroll("anna", ANNA[2:]) == 3

@@ -16,6 +16,7 @@ from ser.speakers.statistics import (
     together,
     with_profiles,
 )
+from ser.storage.arrays import load_arrays
 
 RNG = np.random.default_rng(8)
 # Three columns: one that differs between speakers, one that does not, one that never varies.
@@ -32,16 +33,27 @@ def summed(clips: list[np.ndarray]) -> SpeakerStatistics:
 
 @pytest.fixture
 def adaptation() -> SpeakerAdaptation:
-    return SpeakerAdaptation.fit({name: summed(clips) for name, clips in CLIPS.items()})
+    return SpeakerAdaptation.fit((name, summed([clip])) for name, clips in CLIPS.items() for clip in clips)
+
+
+def prior_by_hand(column: int) -> float:
+    """One-way analysis of variance of the clips' means: within speakers, by between speakers."""
+    means = [[clip[:, column].mean() for clip in own] for own in CLIPS.values()]
+    within = sum(sum((one - np.mean(own)) ** 2 for one in own) for own in means) / (6 + 2 + 3 - 3)
+    if not within:
+        return 2.0
+    between = np.var([np.mean(own) for own in means], ddof=1) - within * (1 / 6 + 1 / 2 + 1 / 3) / 3
+    return float(np.clip(within / between, 0.5, 10)) if between > 0 else 10.0
 
 
 def by_hand(values: np.ndarray, clips: int) -> np.ndarray:
-    """Means shrunk by two clips, deviations around them by ten, of what the training speakers have in common."""
+    """Means shrunk by their own clips, deviations around them by ten, of what the training speakers have in common."""
     everything = np.concatenate([clip for own in CLIPS.values() for clip in own])
     common = everything.mean(axis=0)
     within = np.mean([np.concatenate(own).var(axis=0) for own in CLIPS.values()], axis=0)
     weight = len(values)
-    mean = (values.sum(axis=0) + 2 * 4 * common) / (weight + 2 * 4)
+    prior = np.array([prior_by_hand(column) for column in range(3)])
+    mean = (values.sum(axis=0) + prior * 4 * common) / (weight + prior * 4)
     variance = (np.square(values - mean).sum(axis=0) + 10 * 4 * within) / (weight + 10 * 4)
     inverse = np.array([1 / np.sqrt(variance[0]), 1 / np.sqrt(variance[1]), 0])
     return np.concatenate([mean, inverse, [clips]])
@@ -85,12 +97,37 @@ def test_saved_and_read_each_speaker_has_its_own_sums(adaptation: SpeakerAdaptat
     for name, clips in CLIPS.items():
         expected = summed(clips)
         assert read.known[name].clips == len(clips)
-        np.testing.assert_array_equal(read.known[name].total, expected.total)
-        np.testing.assert_array_equal(read.known[name].squares, expected.squares)
+        np.testing.assert_allclose(read.known[name].total, expected.total)
+        np.testing.assert_allclose(read.known[name].squares, expected.squares)
         np.testing.assert_array_equal(read.known[name].weight, expected.weight)
-    for name in ("mean", "deviation", "per_clip"):
+    for name in ("mean", "deviation", "per_clip", "prior_clips"):
         np.testing.assert_array_equal(getattr(read, name), getattr(adaptation, name))
     assert read.per_clip.tolist() == [4, 4, 4]
+
+
+def test_what_tells_speakers_apart_is_believed_sooner(adaptation: SpeakerAdaptation) -> None:
+    between, alike, constant = adaptation.prior_clips
+    assert (between, constant) == (0.5, 2.0)
+    assert alike == pytest.approx(prior_by_hand(1))
+    assert alike > 2
+    told = adaptation.profile(summed([np.tile([9.0, 9.0, 9.0], (4, 1))]))
+    assert told[0] - adaptation.mean[0] == pytest.approx((9 - adaptation.mean[0]) / 1.5)
+    assert told[2] - adaptation.mean[2] == pytest.approx((9 - adaptation.mean[2]) / 3)
+
+
+@pytest.mark.parametrize("speakers", [["a"], ["a", "b"]], ids=["one speaker", "a clip each"])
+def test_where_nothing_tells_a_mean_is_worth_two_clips(speakers: list[str]) -> None:
+    clips = [(speaker, summed([RNG.standard_normal((4, 3))])) for speaker in speakers]
+    assert SpeakerAdaptation.fit(clips).prior_clips.tolist() == [2, 2, 2]
+
+
+def test_a_model_of_before_shrinks_all_features_by_two_clips(adaptation: SpeakerAdaptation, tmp_path: Path) -> None:
+    adaptation.save(tmp_path / "speakers.npz")
+    arrays = load_arrays(tmp_path / "speakers.npz")
+    del arrays["prior_clips"]
+    assert SpeakerAdaptation.from_arrays(arrays, "here").prior_clips.tolist() == [2, 2, 2]
+    with pytest.raises(DamagedError, match="prior_clips that are not negative"):
+        SpeakerAdaptation.from_arrays({**arrays, "prior_clips": np.array([1.0, -1.0, 1.0])}, "here")
 
 
 @pytest.mark.parametrize("clips", [0, -1, 1_000_000_001])
@@ -104,6 +141,7 @@ def test_sums_over_no_possible_number_of_clips_are_refused(
         adaptation.mean,
         adaptation.deviation,
         adaptation.per_clip,
+        adaptation.prior_clips,
         {"ann": SpeakerStatistics(clips, *[adaptation.mean] * 3)},
     )
     broken.save(tmp_path / "speakers.npz")

@@ -78,9 +78,53 @@ def test_figures_are_pooled_over_the_folds_and_kept_of_each_seed(features: Path,
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / FOLDS).glob(f"*/{SCORES}")}
     again = cross_validate(features, tmp_path, settings, seeds=(1, 3), report=told.append)
     assert len(told) == 4
-    assert again.to_json() == result.to_json()
+    assert again.to_dict() == result.to_dict()
     assert all(path.stat().st_mtime_ns == moment for path, moment in before.items())
     assert (victim / SCORES).is_file()
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence", "over"),
+    [
+        (
+            {"group": "speaker", "folds": 3},
+            "3 folds, dealt by seed 42 so that all recordings of one speaker are in the same fold: 3 models, each "
+            "judged on the files that it has not heard. No speaker is on both sides.",
+            "speakers",
+        ),
+        (
+            {"fold_file": "mine.csv"},
+            "2 folds as mine.csv has them: 2 models, each judged on the files that it has not heard. Speakers may be "
+            "on both sides.",
+            "recordings",
+        ),
+        (
+            {"fold_file": "mine.csv", "group": "session", "folds": 2},
+            "2 folds, dealt by seed 42 so that all recordings of one session are in the same fold (session as mine.csv "
+            "has it): 2 models, each judged on the files that it has not heard. Speakers may be on both sides.",
+            "recordings",
+        ),
+    ],
+    ids=["group", "file", "column"],
+)
+def test_folds_of_groups_and_of_a_file_are_trained_and_told(
+    settings: dict[str, object],
+    sentence: str,
+    over: str,
+    features: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    samples = load_features(features).samples
+    rows = [f"{sample.name},{number % 2},{number % 5}\n" for number, sample in enumerate(samples)]
+    (tmp_path / "mine.csv").write_text("file,fold,session\n" + "".join(rows))
+    monkeypatch.chdir(tmp_path)
+    asked = config(protocol="kfold", model_config={"epochs": 1}, **settings)
+    result = cross_validate(features, tmp_path / "out", asked, workers=2)
+    assert result.pooled.samples == len(samples)
+    assert result.pooled.uar_interval_over == over
+    assert sentence in (tmp_path / "out" / REPORT / "report.html").read_text()
+    assert len(plan_folds(samples, asked)) == len(list((tmp_path / "out").glob(f"*/*/{SCORES}")))
 
 
 def test_a_fold_in_a_worker_is_the_fold_trained_here(features: Path, tmp_path: Path) -> None:
@@ -128,7 +172,7 @@ def test_a_fold_that_is_there_is_not_trained_again(features: Path, tmp_path: Pat
 
 def test_folds_that_do_not_make_a_whole_are_refused(features: Path, tmp_path: Path) -> None:
     settings = config(protocol="kfold", folds=2)
-    names = plan_folds(features, settings)
+    names = plan_folds(load_features(features).samples, settings)
     for name in names:
         train_fold(features, tmp_path / name, settings, name)
     train_fold(features, tmp_path / "other", config(protocol="kfold", folds=2, model_config={"epochs": 1}), "fold 2")

@@ -31,7 +31,7 @@ TEST = _test_part()
 OF_CLIP = (1, 2, 4 + 8, 16, 32, 64, 128)
 """What each clip adds to a sum."""
 STRANGER = FRONTEND.statistics(np.full((1, FRONTEND.num_features), 0.5, dtype=np.float32), clips=1)
-ADAPTATION = SpeakerAdaptation.fit({"somebody": STRANGER})
+ADAPTATION = SpeakerAdaptation.fit([("somebody", STRANGER)])
 
 
 def heard(clips: object, adaptation: SpeakerAdaptation = ADAPTATION, seed: int = 1) -> list[tuple[set[int], int]]:
@@ -77,7 +77,7 @@ def test_which_are_heard_follows_the_seed() -> None:
 
 
 def test_what_the_training_knows_is_added() -> None:
-    trained = SpeakerAdaptation.fit({"b": STRANGER})
+    trained = SpeakerAdaptation.fit([("b", STRANGER)])
     assert [count for _, count in heard(0, trained)] == [int(SPEAKERS[number] == "b") for number in ROWS]
     told = enrolled(trained, TEST, FRONTEND, 1, seed=1)
     assert [one.total[0] for one, number in zip(told, ROWS, strict=True) if one and number in (1, 4)] == [32.5, 2.5]

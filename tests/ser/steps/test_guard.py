@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 
 import ser
-from components.training.component import training
 from ser.bundles.bundle import Bundle
 from ser.config import parse
 from ser.evaluation.split import Fold, Protocol, folds
@@ -31,6 +30,7 @@ from ser.steps.cross_validation import SCORES, plan_folds, train_fold
 from ser.steps.feature_extraction import load_features, load_frontend
 from ser.steps.fitting import fit_on
 from ser.trainer import run
+from ser_components.training.component import training
 
 CONFIG = parse(
     CrossValidationConfig, {"model_type": "KerasClassifier", "model_config": {"epochs": 2}, "protocol": "loso"}
@@ -106,7 +106,7 @@ def corpus_speaker(fold: Fold) -> str:
 
 
 ROOT = Path(ser.__file__).parents[1]
-PLACES = tuple(ROOT / name for name in ("ser", "components"))
+PLACES = tuple(ROOT / name for name in ("ser", "ser_components"))
 
 
 class Cheat(KerasClassifier):
@@ -296,7 +296,7 @@ def test_cross_validation_gives_the_fit_the_training_part_and_nothing_else(
         return fit_on(*arguments)
 
     monkeypatch.setattr(cross_validation, "fit_on", fit)
-    assert plan_folds(features, CONFIG)[0] == fold.name
+    assert plan_folds(load_features(features).samples, CONFIG)[0] == fold.name
     train_fold(features, tmp_path / "scores", CONFIG, fold.name)
     assert (tmp_path / "scores" / SCORES).is_file()
     ((part, config, _report),) = given

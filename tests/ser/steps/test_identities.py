@@ -28,6 +28,8 @@ OTHER: dict[str, dict[str, Any]] = {
     "hyperparameters": {"model_config": {"penalty": 2.0}},
     "protocol": {"protocol": "loso"},
     "folds": {"folds": 5},
+    "group": {"group": "text"},
+    "fold_file": {"fold_file": "folds.csv"},
     "enrollment_clips": {"enrollment_clips": 3},
     "dataset_load_split_at": {"dataset_load_split_at": "avg"},
     "dataset_load_normalize": {"dataset_load_normalize": False},
@@ -67,15 +69,19 @@ def settings(**changes: Any) -> CrossValidationConfig:
 
 
 @pytest.mark.parametrize("field", CrossValidationConfig.model_fields)
-def test_each_setting_of_a_protocol_makes_other_folds(features: Path, tmp_path: Path, field: str) -> None:
+def test_each_setting_of_a_protocol_makes_other_folds(
+    features: Path, tmp_path: Path, field: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "folds.csv").write_text("file,fold\n03a01Fa.wav,1\n")
+    monkeypatch.chdir(tmp_path)
     base, other = settings(), settings(**OTHER[field])
     assert protocol_identity(features, base) != protocol_identity(features, other)
     # A fold that is there counts for the settings that made it, and for no others.
     scores = tmp_path / "scores"
     make_folder(scores, {**protocol_identity(features, base), "fold": "fold 1"}, lambda _: None)
-    assert is_trained(features, scores, base, "fold 1")
-    assert not is_trained(features, scores, other, "fold 1")
-    assert not is_trained(features, scores, base, "fold 2")
+    assert is_trained(scores, protocol_identity(features, base), "fold 1")
+    assert not is_trained(scores, protocol_identity(features, other), "fold 1")
+    assert not is_trained(scores, protocol_identity(features, base), "fold 2")
     # The folder of the whole is the same for every seed, which lie side by side in it.
     assert (evaluation_id(features, base) == evaluation_id(features, other)) is (field == "random_state")
 
@@ -83,6 +89,19 @@ def test_each_setting_of_a_protocol_makes_other_folds(features: Path, tmp_path: 
 def test_the_number_of_folds_says_something_of_kfold_alone(features: Path) -> None:
     five, ten = (protocol_identity(features, settings(protocol="loso", folds=count)) for count in (5, 10))
     assert five == ten
+
+
+def test_a_file_of_folds_is_told_by_what_it_says(features: Path, tmp_path: Path) -> None:
+    file = tmp_path / "folds.csv"
+    file.write_text("file,fold\n03a01Fa.wav,1\n")
+    copy = shutil.copy(file, tmp_path / "copy.csv")
+    mine, theirs, ten = (
+        protocol_identity(features, settings(fold_file=str(path), folds=folds))
+        for path, folds in ((file, 5), (copy, 5), (file, 10))
+    )
+    assert mine == theirs == ten  # such a file says how many folds there are
+    file.write_text("file,fold\n03a01Fa.wav,2\n")
+    assert protocol_identity(features, settings(fold_file=str(file))) != mine
 
 
 @pytest.mark.parametrize("field", TrainingConfig.model_fields)

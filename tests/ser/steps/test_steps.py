@@ -91,7 +91,7 @@ def test_a_class_with_one_file_is_refused_and_nothing_is_left(tmp_path: Path) ->
 def test_evaluation_from_the_bundle_and_from_the_features_agree(bundle: Bundle, features: Path, tmp_path: Path) -> None:
     of_bundle = evaluate(bundle.folder, tmp_path / "one")
     of_features = evaluate(bundle.folder, tmp_path / "two", features)
-    assert of_bundle.to_json() == of_features.to_json()
+    assert of_bundle.to_dict() == of_features.to_dict()
     assert of_bundle.uar == bundle.manifest.metrics["uar"]
     assert {path.name for path in (tmp_path / "one").iterdir()} >= {"report.html", "metrics.json", "roc.png"}
 
