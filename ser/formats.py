@@ -7,7 +7,7 @@ make follows them by itself (`ser.code_identity`).
 
 CORPUS_FORMAT = 4
 """Of a corpus folder: how zips are unpacked, recordings decoded (`ser.audio.recordings`), described and written."""
-FEATURES_FORMAT = 1
+FEATURES_FORMAT = 2
 """Of a feature folder: how clips are cut, normalised, spoken by virtual speakers and written (`ser.features.frontend`,
 `ser.audio.virtual_speakers`, `ser.steps.feature_extraction`)."""
 TRAINING_FORMAT = 1

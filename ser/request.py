@@ -76,7 +76,8 @@ class FeatureConfig(Config):
     )
     """Registered name of each extractor to its config; sorted by name, whatever order they came in."""
     dataset_virtual_speakers: Annotated[Whole, Field(ge=0, le=MOST)] = 0
-    """How many virtual speakers say each clip as well, for the training to learn from."""
+    """How many virtual speakers say each clip as well, for the training to learn from. From the fifth on, some are far
+    away, and of some a second or two is heard: they are for models that hear clips whole."""
 
     @pydantic.field_validator("dataset_load_split_at", mode="before")
     @classmethod

@@ -100,7 +100,7 @@ BOUNDS: dict[str, tuple[list[Any], list[Any]]] = {
     "CrossValidationConfig.enrollment_clips": ([0, 1_000, "all"], ["some"]),
     **{f"DownloadConfig.{name}": TEXT for name in ("data_path", "remote_url")},
     "FeatureConfig.dataset_load_split_at": (["min", "max", "avg", 1], ["mean"]),
-    "FeatureConfig.dataset_virtual_speakers": ([0, 8], [-1, 9]),
+    "FeatureConfig.dataset_virtual_speakers": ([0, 10], [-1, 11]),
     **{f"{config}.model_save_path": TEXT for config in ("PublishConfig", "TrainRequest")},
     "PublishConfig.minimum_uar": SHARE,
     "PublishConfig.receipt": (["", "a" * 64, "0-z"], ["a" * 65, "a/b", "a.b", "a\n"]),

@@ -50,7 +50,7 @@ Methods = Annotated[
 ]
 VirtualSpeakers = Annotated[
     int | None,
-    typer.Option(help="Virtual speakers who say each clip as well, to learn from [default: the model type's]"),
+    typer.Option(help="Virtual speakers who say each clip as well, 0 to 10, to learn from [default: the model type's]"),
 ]
 ProtocolName = Annotated[Protocol | None, typer.Option("--protocol", help="How recordings are split [default: loso]")]
 Folds = Annotated[int | None, typer.Option(help="How many folds; of kfold only [default: 10]")]

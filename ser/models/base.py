@@ -21,17 +21,18 @@ if TYPE_CHECKING:
 ParametersT = TypeVar("ParametersT", bound=Config)
 
 
-def whole_clips(reads: Sequence[str]) -> Mapping[str, Any]:
+def whole_clips(reads: Sequence[str], virtual_speakers: int = 4) -> Mapping[str, Any]:
     """The `front_end` of a model type that hears clips whole, and learns from virtual speakers as well.
 
     Args:
         reads: The extractors whose features it reads, each with its defaults.
+        virtual_speakers: How many; from the fifth on, some are far away and of some a part is heard.
     """
     return MappingProxyType(
         {
             "dataset_load_split_at": "max",
             "dataset_feature_extract_methods": {name: {} for name in reads},
-            "dataset_virtual_speakers": 4,
+            "dataset_virtual_speakers": virtual_speakers,
         }
     )
 

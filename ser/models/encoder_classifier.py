@@ -24,4 +24,4 @@ class EncoderClassifier(SingleExpert[EncoderClassifierConfig]):
 
     Config = EncoderClassifierConfig
     reads = ("SpeechEncoder",)
-    front_end = whole_clips(reads)
+    front_end = whole_clips(reads, virtual_speakers=10)

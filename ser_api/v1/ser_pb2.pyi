@@ -101,8 +101,9 @@ class TrainRequest(_message.Message):
     model_save_path: _builtins.str
     """Folder that the model's folder is saved into; inside the server's model root (PERMISSION_DENIED). Mandatory."""
     dataset_virtual_speakers: _builtins.int
-    """How many virtual speakers (the clip faster or slower, and noisier) say each clip as well, for the training to learn
-    from; 0 to 8. Default 4, and 0 for KerasClassifier and KerasDropoutClassifier.
+    """How many virtual speakers say each clip as well, for the training to learn from; 0 to 10. The first four are faster
+    or slower, and noisier; of the others some are in a room, in louder noise, and of some a second or two is heard.
+    Default 4; 10 for EncoderClassifier, 0 for KerasClassifier and KerasDropoutClassifier.
     """
     detach: _builtins.bool
     """Let the job go on when the caller of Train hangs up. Default false; StartTraining always does."""

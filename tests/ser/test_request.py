@@ -58,7 +58,7 @@ def test_what_an_encoder_hears_is_judged_by_the_recipe_s_penalty() -> None:
     assert encoder.hyperparameters.model_dump() == {"penalty": 3.0, "weights": "float32", "adapts": True}
     assert encoder.dataset_load_split_at == "max"
     assert list(encoder.dataset_feature_extract_methods) == ["SpeechEncoder"]
-    assert encoder.dataset_virtual_speakers == 4
+    assert encoder.dataset_virtual_speakers == 10
 
 
 def test_the_model_config_s_defaults_follow_the_model_type() -> None:
