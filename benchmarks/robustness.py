@@ -1,0 +1,103 @@
+"""Accuracy on recordings that are noisy, narrow or short, by models that learnt clips as they are.
+
+    python -m benchmarks.robustness --corpus emodb.zip
+
+Leave one speaker out: a model learns from all other speakers, as `ser train` has it learn, and judges the speaker's
+recordings as they are and altered in each of the ways of `benchmarks.altered`, knowing nothing of the speaker. UAR is
+of all recordings together; development speakers are those that settings were looked at on, the first five. There is no
+chance in it but the noise's, which follows from a clip's name.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from sklearn.metrics import recall_score
+
+from benchmarks.adaptation import DEVELOPMENT_SPEAKERS
+from benchmarks.altered import ALTERATIONS, Alteration
+from ser.audio.recordings import Samples
+from ser.config import parse
+from ser.corpora.folder import Clip
+from ser.dataset import Dataset
+from ser.evaluation.split import Protocol, folds
+from ser.features import About
+from ser.features.frontend import FrontEnd
+from ser.features.training_set import TrainingSet
+from ser.parallel import ordered_map
+from ser.progress import silent
+from ser.request import TrainRequest
+from ser.steps.feature_extraction import load_features, load_frontend
+from ser.steps.fitting import fit_on
+
+Rows = npt.NDArray[np.float32]
+Numbers = npt.NDArray[np.int64]
+
+
+def main() -> None:
+    """Prints a row for the recordings as they are, and one for each alteration."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--corpus", default="embedded:", help="zip, URL or embedded:")
+    parser.add_argument("--model-type", default="EncoderClassifier")
+    parser.add_argument("--virtual-speakers", type=int, help="who say each clip as well, to learn from")
+    parser.add_argument("--data", type=Path, help="keeps the corpus and its features")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        data = str(arguments.data or temporary)
+        body = {"data_path": data, "remote_url": arguments.corpus, "model_type": arguments.model_type}
+        if arguments.virtual_speakers is not None:
+            body["dataset_virtual_speakers"] = arguments.virtual_speakers
+        request = parse(TrainRequest, {**body, "model_save_path": data, "model_config": {"adapts": False}})
+        dataset = Dataset(data, arguments.corpus)
+        folder = dataset.features_of(request)
+        features, frontend = load_features(folder), load_frontend(folder)
+        if len(features.rows) != len(features.samples):
+            raise SystemExit("--model-type: expected one that hears clips whole")
+        heard = {"as they are": np.asarray(features.rows)}
+        for name, alteration in track(ALTERATIONS.items(), "hearing", console=Console(stderr=True)):
+            heard[name] = _rows(dataset, frontend, alteration)
+        predicted = {name: np.empty(len(rows), dtype=np.int64) for name, rows in heard.items()}
+        plan = folds(features.samples, Protocol.LOSO)
+        for fold in track(plan, "training", console=Console(stderr=True)):
+            fitted = fit_on(TrainingSet.of(features, fold.training, frontend), request, silent)
+            judged = features.numbers(fold.test)
+            for name, rows in heard.items():
+                predicted[name][judged] = fitted.predict(rows[judged]).argmax(axis=1)
+    development = features.numbers([name for fold in plan[:DEVELOPMENT_SPEAKERS] for name in fold.test])
+    _print(features.labels(features.classes), development, predicted)
+
+
+def _rows(dataset: Dataset, frontend: FrontEnd, alteration: Alteration) -> Rows:
+    """The features of all clips, altered."""
+
+    def transform(heard: tuple[Clip, Samples]) -> Rows:
+        clip, samples = heard
+        altered = alteration(samples, np.random.default_rng(zlib.crc32(clip.name.encode())))
+        return frontend.transform(altered, About())
+
+    return np.concatenate(list(ordered_map(transform, dataset)))
+
+
+def _print(truth: Numbers, development: Numbers, predicted: dict[str, Numbers]) -> None:
+    table = Table("heard", "UAR %", "of the others %", "development speakers %", box=None)
+    everything = np.arange(len(truth))
+    for name, answers in predicted.items():
+        parts = everything, np.setdiff1d(everything, development), development
+        table.add_row(name, *(f"{_uar(truth[part], answers[part]):.1f}" for part in parts))
+    Console().print(table)
+
+
+def _uar(truth: Numbers, predicted: Numbers) -> float:
+    return 100 * float(recall_score(truth, predicted, average="macro", labels=np.unique(truth)))
+
+
+if __name__ == "__main__":
+    main()
