@@ -14,7 +14,7 @@ from sklearn.linear_model import Ridge as RidgeOracle
 from ser.acoustics import HOP_SAMPLES
 from ser.experts import ensemble
 from ser.experts.ensemble import Recipe, fit_ensemble
-from ser.experts.ridge import CLIP
+from ser.experts.scaling import CLIP
 from ser.features.extractors.functionals import Functionals, FunctionalsConfig
 from ser.features.extractors.speech_frames import COLUMNS, SpeechFrames, SpeechFramesConfig
 from ser.features.feature_set import FeatureSet, Sample
