@@ -13,7 +13,11 @@ from sklearn.linear_model import Ridge as RidgeOracle
 
 from ser.acoustics import HOP_SAMPLES
 from ser.experts import ensemble
+from ser.experts import rows as rows_module
+from ser.experts.description import Columns
 from ser.experts.ensemble import Recipe, fit_ensemble
+from ser.experts.profiles import Profiles, clip_statistics
+from ser.experts.rows import describe_rows
 from ser.experts.scaling import CLIP
 from ser.features.extractors.functionals import Functionals, FunctionalsConfig
 from ser.features.extractors.speech_frames import COLUMNS, SpeechFrames, SpeechFramesConfig
@@ -163,17 +167,30 @@ def test_the_more_clips_are_known_the_more_the_adapted_experts_say() -> None:
 def test_descriptions_are_held_in_memory_as_far_as_they_fit(
     spare: int, on_disk: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Vectors are not held at all: they are the features, or made of them with the profiles of who speaks."""
     import keras
 
-    learnt = training(SPEAKERS)
-    inputs = keras.Input((WIDTH,))
-    model = keras.Model(inputs, [inputs * 2, inputs[:, :5]])
-    monkeypatch.setattr(ensemble, "_MEMORY_BYTES", 4 * 180 * (WIDTH + 5) + spare)
-    found = ensemble._describe_rows(model, learnt, np.zeros((0, 0), np.float32), tmp_path)
-    rows = learnt.rows[np.arange(180)]
-    np.testing.assert_allclose(found[0], 2 * rows)
-    np.testing.assert_allclose(found[1], rows[:, :5])
+    learnt = with_frames(training(SPEAKERS))
+    everything = learnt.rows[np.arange(180)]
+    columns = Columns.of(FRONTEND_OF_BOTH, ("Functionals", "SpeechFrames"))
+    width = columns.num_features + 2 * columns.num_statistics + 1
+    each = np.random.default_rng(2).standard_normal((5, width - columns.num_features)).astype(np.float32)
+    profiles = Profiles(each, np.arange(180) % 5)
+    inputs = keras.Input((width,))
+    of_frames = {"cepstral": inputs[:, 2:9] * 2, "spectral": inputs[:, -1:]}
+    descriptions = [{"functionals": inputs, **of_frames}] * 2
+    monkeypatch.setattr(rows_module, "_MEMORY_BYTES", 4 * 180 * 2 * 8 + spare)
+    found = describe_rows(learnt, columns, profiles, inputs, descriptions, tmp_path)
     assert bool(list(tmp_path.iterdir())) is on_disk
+    numbers = np.array([7, 3, 4, 179])
+    own = each[numbers % 5]
+    mean, inverse = own[:, :WIDTH], own[:, columns.num_statistics :][:, :WIDTH]
+    plain, adapted = everything[numbers, :WIDTH], (everything[numbers, :WIDTH] - mean) * inverse
+    computed = [2 * everything[numbers, 2:9], own[:, -1:]]
+    for rows, expected in zip(found, [plain, *computed, adapted, *computed], strict=True):
+        assert rows.shape == (180, expected.shape[1])
+        assert len(rows) == 180
+        np.testing.assert_allclose(rows[numbers], expected, rtol=1e-6)
 
 
 def sums(rows: np.ndarray, clips: int) -> SpeakerStatistics:
@@ -181,8 +198,9 @@ def sums(rows: np.ndarray, clips: int) -> SpeakerStatistics:
 
 
 def profiles_of(learnt: TrainingSet, seed: int) -> tuple[np.ndarray, SpeakerAdaptation]:
-    adaptation = SpeakerAdaptation.fit(ensemble._statistics(learnt))
-    return ensemble._profiles(learnt, adaptation, np.random.default_rng(seed)), adaptation
+    adaptation = SpeakerAdaptation.fit(clip_statistics(learnt))
+    profiles = Profiles.of(learnt, adaptation, np.random.default_rng(seed))
+    return profiles[np.arange(len(learnt.rows))], adaptation
 
 
 def test_each_row_learns_with_the_profile_of_its_own_speaker_and_voice() -> None:
