@@ -31,7 +31,7 @@ class RowFile:
         self._descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
         weakref.finalize(self, os.close, self._descriptor)
         self._start = array.offset
-        self.shape = (array.size // array.shape[-1], array.shape[-1])
+        self.shape: tuple[int, int] = (array.size // array.shape[-1], array.shape[-1])
 
     def __len__(self) -> int:
         return self.shape[0]
