@@ -16,6 +16,7 @@ from ser.experts import ensemble
 from ser.experts import rows as rows_module
 from ser.experts.description import Columns
 from ser.experts.ensemble import Recipe, fit_ensemble
+from ser.experts.familiarity import unheard_distances
 from ser.experts.profiles import Profiles, clip_statistics
 from ser.experts.rows import describe_rows
 from ser.experts.scaling import CLIP
@@ -79,6 +80,22 @@ def far(rows: np.ndarray, left_out: np.ndarray) -> tuple[np.ndarray, float]:
         own = (rows[left_out == number] - others.mean(axis=0)) / others.std(axis=0)
         unheard[left_out == number] = np.square(np.clip(own, -CLIP, CLIP)).mean(axis=1)
     return unheard, float(np.quantile(unheard, 0.9))
+
+
+def test_where_nobody_can_vouch_for_another_all_rows_tell_how_far_is_far() -> None:
+    rows = np.random.default_rng(6).standard_normal((40, WIDTH)).astype(np.float32)
+    expected = np.square(scaled(rows.astype(np.float64))).mean(axis=1)[:30]
+    found = unheard_distances(rows, np.zeros(40, dtype=np.int64), 30)
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+
+def test_rows_that_do_not_count_have_no_part_in_how_far_is_far() -> None:
+    rows = np.random.default_rng(6).standard_normal((40, WIDTH)).astype(np.float32)
+    rows[30:] += 50
+    weights = (np.arange(40) < 30).astype(np.float32)
+    folds = np.arange(40) % 3
+    expected = unheard_distances(rows[:30], folds[:30], 30)
+    np.testing.assert_allclose(unheard_distances(rows, folds, 30, weights), expected, rtol=1e-4)
 
 
 def surprise(scores: np.ndarray, labels: np.ndarray) -> float:

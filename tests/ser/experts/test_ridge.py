@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from sklearn.linear_model import Ridge as Oracle
@@ -113,6 +115,19 @@ def test_columns_are_scaled_by_rows_far_from_zero_as_by_those_around_it(without:
     deviation = np.sqrt(np.average(np.square(wide[kept] - mean), 0, weights[kept]))
     np.testing.assert_allclose(found.mean, mean, rtol=1e-6)
     np.testing.assert_allclose(found.inverse_deviation, 1 / deviation, rtol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(4_000, 10), (20, 4_000)], ids=["few columns", "few rows"])
+def test_the_system_is_as_large_as_what_there_is_less_of(shape: tuple[int, int]) -> None:
+    rows = np.random.default_rng(7).standard_normal(shape).astype(np.float32)
+    numbers = np.arange(len(rows))
+    tracemalloc.start()
+    try:
+        fit_ridge(rows, numbers % 2, numbers // 2 % 5, penalty=1.0)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 4 * 4_000**2 / 8
 
 
 def test_a_column_that_does_not_vary_counts_for_nothing_and_no_value_for_everything() -> None:
