@@ -175,9 +175,8 @@ def pool(frames: Array, statistics: Sequence[Statistic] = STATISTICS) -> Array:
     Returns:
         float32, shape (len(statistics) * n_channels,): the first statistic of all channels, then the second's.
     """
-    # Sums run over frames as they lie, which takes half as long as over channels; sorting wants channels.
     found = {"mean": frames.mean(axis=0), "deviation": frames.std(axis=0)}
     asked = [one for one in statistics if one.startswith(_PERCENTILE)]
     wanted = [int(one.removeprefix(_PERCENTILE)) for one in asked]
-    found |= dict(zip(asked, percentiles(np.ascontiguousarray(frames.T), wanted).T, strict=True))
+    found |= dict(zip(asked, percentiles(frames, wanted), strict=True))
     return np.concatenate([found[one] for one in statistics])
