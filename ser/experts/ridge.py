@@ -163,25 +163,24 @@ class _ByRows:
 
     def __init__(self, scaling: Scaling, rows: RowSource, targets: Array, weights: Array, folds: Numbers) -> None:
         self._scaling, self._rows, self._targets, self._weights = scaling, rows, targets, weights
-        self._folds, self._blocks = folds, blocks(np.arange(len(rows)))
+        self._folds = folds
         # As Fortran orders them; the lower half counts.
         self._products, self._work = (np.zeros((len(rows), len(rows)), np.float32, order="F") for _ in range(2))
         for first in range(0, len(rows), _HELD_ROWS):
-            held = np.concatenate(
-                [self._scaled(block) for block in self._blocks if first <= block[0] < first + _HELD_ROWS]
-            )
-            for block in self._blocks:
-                if block[0] >= first:
-                    place = slice(block[0] - first, block[-1] + 1 - first)
-                    part = held[place] if place.stop <= len(held) else self._scaled(block)
-                    others = held[: place.stop]
-                    self._products[block[0] : block[-1] + 1, first : first + len(others)] = part @ others.T
+            held = np.empty((min(_HELD_ROWS, len(rows) - first), rows.shape[1]), dtype=np.float32)
+            for block in blocks(np.arange(len(held))):
+                held[block] = self._scaled(block + first)
+            for block in blocks(np.arange(first, len(rows))):
+                start, stop = block[0] - first, block[-1] + 1 - first
+                part = held[start:stop] if stop <= len(held) else self._scaled(block)
+                others = held[:stop]
+                self._products[block[0] : block[-1] + 1, first : first + len(others)] = part @ others.T
 
     def solve(self, penalty: float) -> tuple[Array, Array]:
         coefficients, shares, target = self._solve(self._weights, penalty)
         factors = np.append(coefficients, shares[:, np.newaxis], axis=1)
         sums = np.zeros((self._rows.shape[1], factors.shape[1]), dtype=np.float32)
-        for block in self._blocks:
+        for block in blocks(np.arange(len(self._rows))):
             sums += self._scaled(block).T @ factors[block]
         weights, mean = np.ascontiguousarray(sums[:, :-1]), sums[:, -1]
         return weights, (target - mean @ weights).astype(np.float32)
