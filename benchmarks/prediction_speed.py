@@ -15,8 +15,7 @@ import statistics
 import tempfile
 import time
 import wave
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -50,11 +49,16 @@ def main() -> None:
     arguments = parser.parse_args()
     keep_freed_memory(KEPT_BYTES)  # as a server's worker does
     predictor = Predictor(arguments.model_save_path, arguments.model_id)
-    with _server(arguments.model_save_path, arguments.model_id) as ask:
+    root = Path(arguments.model_save_path).resolve()
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        ServerProcess(Path(folder), workers=1, training_slots=0, model_root=root) as server,
+    ):
         for seconds in arguments.seconds:
             table = Table("", "least (ms)", "median (ms)", title=f"{seconds:g} s", box=None)
             samples = _voice(seconds)
-            for name, work in {**_parts(predictor, samples), "by the server": _asking(ask, samples)}.items():
+            parts = _parts(predictor, samples) | {"by the server": _asking(server, arguments.model_id, samples)}
+            for name, work in parts.items():
                 table.add_row(name, *(f"{figure:.2f}" for figure in _timed(work, arguments.times)))
             Console().print(table)
 
@@ -87,29 +91,18 @@ def _parts_of_encoder(record: CatalogueRecord, pieces: npt.NDArray[np.float32]) 
     }
 
 
-@contextmanager
-def _server(model_save_path: str, model_id: str) -> Iterator[Callable[[bytes], None]]:
-    """A server of one worker; what asks it for a prediction of a WAV's bytes."""
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        ServerProcess(Path(folder), workers=1, training_slots=0, model_root=Path(model_save_path).resolve()) as server,
-    ):
-        connection = http.client.HTTPConnection("127.0.0.1", server.http_port, timeout=120)
+def _asking(server: ServerProcess, model_id: str, samples: npt.NDArray[np.float32]) -> Work:
+    """Predicts by the server, over one connection."""
+    content, connection = _wav(samples), http.client.HTTPConnection("127.0.0.1", server.http_port, timeout=120)
 
-        def ask(content: bytes) -> None:
-            connection.request("POST", f"/predict?model_id={model_id}", content, {"content-type": "audio/wav"})
-            answer = connection.getresponse()
-            said = answer.read()
-            if answer.status != http.client.OK:
-                raise RuntimeError(said.decode())
+    def ask() -> None:
+        connection.request("POST", f"/predict?model_id={model_id}", content, {"content-type": "audio/wav"})
+        answer = connection.getresponse()
+        said = answer.read()
+        if answer.status != http.client.OK:
+            raise RuntimeError(said.decode())
 
-        yield ask
-        connection.close()
-
-
-def _asking(ask: Callable[[bytes], None], samples: npt.NDArray[np.float32]) -> Work:
-    content = _wav(samples)
-    return lambda: ask(content)
+    return ask
 
 
 def _voice(seconds: float) -> npt.NDArray[np.float32]:

@@ -117,6 +117,35 @@ def test_columns_are_scaled_by_rows_far_from_zero_as_by_those_around_it(without:
     np.testing.assert_allclose(found.inverse_deviation, 1 / deviation, rtol=1e-5)
 
 
+class Watched:
+    """Rows that tell how many were asked for at once."""
+
+    def __init__(self, rows: np.ndarray) -> None:
+        self.rows, self.most = rows, 0
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.rows.shape
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, numbers: np.ndarray) -> np.ndarray:
+        self.most = max(self.most, len(numbers))
+        return self.rows[numbers]
+
+
+@of_both_systems
+@pytest.mark.usefixtures("small_blocks")
+def test_rows_are_read_a_block_at_a_time(rows: np.ndarray) -> None:
+    watched = Watched(rows)
+    ridge, scores = fit_ridge(watched, LABELS, FOLDS, penalty=0.2)
+    held, their_scores = fit_ridge(rows, LABELS, FOLDS, penalty=0.2)
+    assert watched.most == 16
+    np.testing.assert_array_equal(ridge(rows), held(rows))
+    np.testing.assert_array_equal(scores, their_scores)
+
+
 @pytest.mark.parametrize("shape", [(4_000, 10), (20, 4_000)], ids=["few columns", "few rows"])
 def test_the_system_is_as_large_as_what_there_is_less_of(shape: tuple[int, int]) -> None:
     rows = np.random.default_rng(7).standard_normal(shape).astype(np.float32)
