@@ -12,6 +12,9 @@ from ser.bundles.network_structure import check_network
 from ser.errors import DamagedError
 from ser.native_log import without_chatter
 
+_MOST_ROWS = 256
+"""Rows that the network gets at once: it keeps room for all that it computes of them."""
+
 
 class LiteRTModel:
     """A network from rows of features to what it says of each (`ser.bundles.judgements`).
@@ -64,6 +67,8 @@ class LiteRTModel:
             raise DamagedError(f"{self._where}: expected rows of {self.num_features} features, got {rows.shape}")
         if not len(rows):
             return np.zeros((0, self.num_outputs), dtype=np.float32)
+        if len(rows) > _MOST_ROWS:
+            return np.concatenate([self(rows[start : start + _MOST_ROWS]) for start in range(0, len(rows), _MOST_ROWS)])
         try:
             with self._turn:
                 if len(rows) != self._batch:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import queue
 from functools import lru_cache
 from pathlib import Path
@@ -23,6 +24,8 @@ SILENCE_DB = 40
 """What is quieter than the loudest frame by more, before the first and behind the last that is not, is left out."""
 _WINDOW, _HOP = SAMPLE_RATE_HZ // 40, SAMPLE_RATE_HZ // 100
 """Samples of the frames whose loudness is compared: 25 ms, every 10 ms."""
+_STEP = math.gcd(_WINDOW, _HOP)
+"""Samples whose energy is summed once, however many frames they are in."""
 
 
 class Encoder:
@@ -117,9 +120,11 @@ def without_silence(samples: Samples) -> Samples:
     Returns:
         float32, shape (m,): a whole frame at least, the last one filled with zeros; all of it if nothing sounds.
     """
-    starts = np.arange(-(-len(samples) // _HOP)) * _HOP
-    sums = np.concatenate([[0.0], np.cumsum(np.square(samples, dtype=np.float64))])
-    energy = sums[np.minimum(starts + _WINDOW, len(samples))] - sums[starts]
+    steps = np.zeros((-(-len(samples) // _STEP), _STEP), dtype=np.float32)
+    steps.reshape(-1)[: len(samples)] = samples
+    sums = np.concatenate([[0.0], np.cumsum(np.einsum("ij,ij->i", steps, steps), dtype=np.float64)])
+    starts = np.arange(-(-len(samples) // _HOP)) * (_HOP // _STEP)
+    energy = sums[np.minimum(starts + _WINDOW // _STEP, len(steps))] - sums[starts]
     loud = np.flatnonzero(energy >= energy.max() * 10 ** (-SILENCE_DB / 10))
-    first, end = starts[loud[0]], starts[loud[-1]] + _WINDOW
+    first, end = starts[loud[0]] * _STEP, starts[loud[-1]] * _STEP + _WINDOW
     return np.pad(samples[first:end], (0, max(0, end - len(samples))))

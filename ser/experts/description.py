@@ -17,6 +17,7 @@ import numpy.typing as npt
 from ser.acoustics.views import NUM_DERIVED, VIEWS, derive
 from ser.errors import ConfigError, FieldViolation
 from ser.experts.gaussian_mixture import GaussianMixture, Whitening
+from ser.experts.profiles import Profiles
 from ser.features.frontend import Block, FrontEnd
 from ser.features.training_set import TrainingSet
 
@@ -66,8 +67,12 @@ class Columns:
 
     def profile(self, name: str, which: int) -> slice:
         """Columns of an extractor's mean (0) or 1 / deviation (1)."""
-        part = self.statistics[name]
-        start = self.num_features + which * self.num_statistics
+        part = self.in_profile(name, which)
+        return slice(self.num_features + part.start, self.num_features + part.stop)
+
+    def in_profile(self, name: str, which: int) -> slice:
+        """As `profile`, counted from the profile's own first column."""
+        part, start = self.statistics[name], which * self.num_statistics
         return slice(start + part.start, start + part.stop)
 
     @property
@@ -102,10 +107,9 @@ def check_features(wanted: Sequence[str], given: Collection[str]) -> None:
 def describe(
     training: TrainingSet,
     columns: Columns,
-    profiles: Array,
+    profiles: Profiles | None,
     inputs: keras.KerasTensor,
     *,
-    adapted: bool,
     n_components: int,
     n_dimensions: int,
     random: np.random.Generator,
@@ -115,9 +119,8 @@ def describe(
     Args:
         training: What they are fitted on.
         columns: Where in the input is what.
-        profiles: float32, shape (n_rows, n_profile): the profile of each training row, for the adapted description.
+        profiles: Of who speaks each training row, to scale by them rather than by what all speakers have in common.
         inputs: float32 (batch, n_features + n_profile), or (batch, n_features) where nothing is adapted.
-        adapted: Scale by the speaker's profile rather than by what all speakers have in common.
         n_components: Gaussians of each mixture.
         n_dimensions: Dimensions that frames are whitened to.
         random: Picks frames.
@@ -132,7 +135,7 @@ def describe(
     found: dict[str, Any] = {}
     for name, block in columns.vectors.items():
         values = inputs[:, block.start : block.stop]
-        if adapted:
+        if profiles is not None:
             mean, inverse = (inputs[:, columns.profile(block.name, which)] for which in (0, 1))
             values = (values - mean) * inverse
         found[name] = values
@@ -141,10 +144,10 @@ def describe(
         frames = layers.Reshape(block.shape)(inputs[:, block.start : block.stop])
         speech = frames[:, :, -1:]
         channels = Views()(frames)
-        if adapted:
+        if profiles is not None:
             mean, inverse = (ops.expand_dims(inputs[:, columns.profile(FRAMES, which)], 1) for which in (0, 1))
             channels = (channels - mean) * inverse
-        sampled = _sample(training, columns, profiles if adapted else None, random)
+        sampled = _sample(training, columns, profiles, random)
         for name, view in VIEWS.items():
             whitening = Whitening.fit(sampled[:, view], n_dimensions)
             mixture = GaussianMixture.fit(whitening(sampled[:, view]), n_components, random)
@@ -152,7 +155,7 @@ def describe(
     return found
 
 
-def _sample(training: TrainingSet, columns: Columns, profiles: Array | None, random: np.random.Generator) -> Array:
+def _sample(training: TrainingSet, columns: Columns, profiles: Profiles | None, random: np.random.Generator) -> Array:
     """Some frames of speech of the recordings themselves: float32, shape (n, NUM_DERIVED)."""
     block = columns.frames
     assert block is not None  # noqa: S101 - the caller's condition, told to mypy
@@ -165,13 +168,8 @@ def _sample(training: TrainingSet, columns: Columns, profiles: Array | None, ran
         row = training.rows[np.array([number])][:, block.start : block.stop].reshape(1, *block.shape)
         channels = derive(row)[0][row[0, :, -1] > 0]
         if profiles is not None:
-            own = profiles[number]
-            first = columns.num_features
-            mean, inverse = (own[_moved(columns.profile(FRAMES, which), -first)] for which in (0, 1))
+            own = profiles[np.array([number])][0]
+            mean, inverse = (own[columns.in_profile(FRAMES, which)] for which in (0, 1))
             channels = (channels - mean) * inverse
         parts.append(channels[random.permutation(len(channels))[:each]])
     return np.concatenate(parts).astype(np.float32)
-
-
-def _moved(part: slice, by: int) -> slice:
-    return slice(part.start + by, part.stop + by)

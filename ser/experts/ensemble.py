@@ -9,11 +9,8 @@ lies from what was learnt (`ser.experts.familiarity`).
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,18 +20,17 @@ from ser.corpora.schemes.base import is_unknown
 from ser.errors import TrainingError
 from ser.experts.description import VECTORS, Columns, describe
 from ser.experts.familiarity import familiarity, heat, reach_of, unheard_distances
+from ser.experts.profiles import Profiles, clip_statistics
 from ser.experts.ridge import Ridge, fit_ridge
+from ser.experts.rows import describe_rows
 from ser.experts.temperature import fit_temperature
 from ser.features.standardiser import Standardiser
 from ser.features.training_set import TrainingSet
 from ser.networks.fitted import Fitted
 from ser.networks.tensorflow_runtime import import_tensorflow
-from ser.os_errors import about, temporary_folder
+from ser.os_errors import temporary_folder
 from ser.progress import Progress, Reporter
-from ser.speakers.statistics import SpeakerAdaptation, SpeakerStatistics
-
-if TYPE_CHECKING:
-    import keras
+from ser.speakers.statistics import SpeakerAdaptation
 
 Array = npt.NDArray[np.float32]
 
@@ -42,10 +38,6 @@ HALF_ADAPTED_CLIPS = 1.0
 """Of so many clips' profile, both ensembles have the same say."""
 FOLDS = 5
 """Groups of speakers that do not vouch for each other when the temperature is fitted."""
-_KNOWN_CLIPS = (5, 10, 20)
-"""How many clips the profile of a virtual speaker is of, or all of them: profiles in use are not exact either."""
-_BLOCK_ROWS = 64
-_MEMORY_BYTES = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -88,17 +80,16 @@ def fit_ensemble(training: TrainingSet, recipe: Recipe, *, seed: int, report: Re
     keras.utils.set_random_seed(seed)
     random = np.random.default_rng(seed)
     columns = Columns.of(training.frontend, recipe.reads)
-    adaptation = SpeakerAdaptation.fit(_statistics(training))
-    profiles = _profiles(training, adaptation, random) if recipe.adapts else np.zeros((0, 0), dtype=np.float32)
+    adaptation = SpeakerAdaptation.fit(clip_statistics(training))
+    profiles = Profiles.of(training, adaptation, random) if recipe.adapts else None
     num_inputs = columns.num_features + (adaptation.num_columns if recipe.adapts else 0)
     inputs = keras.Input((num_inputs,))
     descriptions = [
         describe(
             training,
             columns,
-            profiles,
+            profiles if adapted else None,
             inputs,
-            adapted=adapted,
             n_components=recipe.n_components,
             n_dimensions=recipe.n_dimensions,
             random=random,
@@ -106,9 +97,8 @@ def fit_ensemble(training: TrainingSet, recipe: Recipe, *, seed: int, report: Re
         for adapted in ((False, True) if recipe.adapts else (False,))
     ]
     told = _Progress(report, sum(len(description) for description in descriptions) + 1)
-    described = [part for description in descriptions for part in description.values()]
     with temporary_folder() as folder:
-        rows = _describe_rows(keras.Model(inputs, described), training, profiles, folder)
+        rows = describe_rows(training, columns, profiles, inputs, descriptions, folder)
         told.one_more()
         labels, folds = training.labels, _folds(training)
         recordings = len(labels) // training.rows.copies
@@ -171,50 +161,6 @@ def _average(tensors: list[Any]) -> Any:
     return tensors[0] if len(tensors) == 1 else layers.Average()(tensors)
 
 
-def _statistics(training: TrainingSet) -> Iterator[tuple[str, SpeakerStatistics]]:
-    """Who speaks each clip, and its statistics."""
-    for speaker, clips in _clips_by_speaker(training).items():
-        for rows in clips:
-            yield speaker, _sum_up(training, [rows], copy=0)
-
-
-def _clips_by_speaker(training: TrainingSet) -> dict[str, list[npt.NDArray[np.int64]]]:
-    """Of each speaker, the rows of each clip."""
-    clips: dict[str, list[npt.NDArray[np.int64]]] = {}
-    start = 0
-    for sample in training.samples:
-        clips.setdefault(sample.speaker, []).append(np.arange(start, start + sample.pieces))
-        start += sample.pieces
-    return clips
-
-
-def _sum_up(training: TrainingSet, clips: list[npt.NDArray[np.int64]], copy: int) -> SpeakerStatistics:
-    offset = copy * (len(training.rows) // training.rows.copies)
-    parts = [training.frontend.statistics(training.rows[rows + offset], clips=1) for rows in clips]
-    total = parts[0]
-    for part in parts[1:]:
-        total = total + part
-    return total
-
-
-def _profiles(training: TrainingSet, adaptation: SpeakerAdaptation, random: np.random.Generator) -> Array:
-    """The profile of each training row: of all the speaker's clips; for virtual speakers, now and then of a few.
-
-    Returns:
-        float32, shape (n_rows, n_profile).
-    """
-    count = len(training.rows) // training.rows.copies
-    profiles = np.empty((len(training.rows), adaptation.num_columns), dtype=np.float32)
-    for speaker, clips in _clips_by_speaker(training).items():
-        rows = np.concatenate(clips)
-        profiles[rows] = adaptation.profile(adaptation.known[speaker])
-        for copy in range(1, training.rows.copies):
-            known = min(int(random.choice([*_KNOWN_CLIPS, len(clips)])), len(clips))
-            chosen = [clips[number] for number in random.permutation(len(clips))[:known]]
-            profiles[rows + copy * count] = adaptation.profile(_sum_up(training, chosen, copy))
-    return profiles
-
-
 def _folds(training: TrainingSet) -> npt.NDArray[np.int64]:
     """Which rows must not vouch for each other: a speaker's; where speakers are not known, a clip's."""
     groups = [sample.name if is_unknown(sample.speaker) else sample.speaker for sample in training.samples]
@@ -225,37 +171,6 @@ def _folds(training: TrainingSet) -> npt.NDArray[np.int64]:
         number[group] for group, sample in zip(groups, training.samples, strict=True) for _ in range(sample.pieces)
     ]
     return np.tile(np.array(of_rows, dtype=np.int64), training.rows.copies)
-
-
-def _describe_rows(model: keras.Model, training: TrainingSet, profiles: Array, folder: Path) -> list[Array]:
-    """The description of every row, an array an expert; in files where it is large."""
-    import tensorflow as tf
-
-    count = len(training.rows)
-    widths = [int(output.shape[1]) for output in model.outputs]
-    held = 4 * count * sum(widths) <= _MEMORY_BYTES
-    found: list[Array] = [
-        np.empty((count, width), dtype=np.float32) if held else _on_disk(folder / f"{number}.npy", (count, width))
-        for number, width in enumerate(widths)
-    ]
-    # One output comes by itself, several as a list.
-    run = tf.function(lambda rows: tf.nest.flatten(model(rows, training=False)), reduce_retracing=True)
-    for start in range(0, count, _BLOCK_ROWS):
-        numbers = np.arange(start, min(start + _BLOCK_ROWS, count))
-        rows = training.rows[numbers]
-        if len(profiles):
-            rows = np.concatenate([rows, profiles[numbers]], axis=1)
-        for array, part in zip(found, run(rows), strict=True):
-            array[numbers] = part.numpy()
-    return found
-
-
-def _on_disk(path: Path, shape: tuple[int, int]) -> Array:
-    """An array in a file, whose room is taken at once: a full disk would end the process when it is written to."""
-    array = np.lib.format.open_memmap(path, "w+", np.float32, shape)
-    with about(path), path.open("r+b") as file:
-        os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
-    return array
 
 
 class _Progress:

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ser.experts.ridge import Scaling, blocks
+from ser.experts.scaling import Moments, blocks
+from ser.features.standardiser import RowSource
 
 Array = npt.NDArray[np.float32]
 
@@ -26,32 +27,23 @@ STEEPNESS = 4.0
 """How fast familiarity falls around the reach, where it is one half."""
 
 
-def unheard_distances(rows: Array, folds: npt.NDArray[np.int64], count: int) -> Array:
+def unheard_distances(rows: RowSource, folds: npt.NDArray[np.int64], count: int, weights: Array | None = None) -> Array:
     """Distances of training rows, each by the scaling of the rows of all other folds.
 
     Args:
-        rows: float32, shape (n, n_columns); may be memory-mapped.
+        rows: float32, shape (n, n_columns); read in blocks.
         folds: int64, shape (n,), from 0: rows that must not vouch for each other have the same number.
         count: How many rows, from the first on, are judged.
+        weights: As of `ser.experts.ridge.fit_ridge`.
 
     Returns:
         float32, shape (count,); where all is one fold, by the scaling of all rows.
     """
     found = np.empty(count, dtype=np.float32)
-    # Sums of each fold about a point nearby, once: those of the others are what is left of all.
-    sizes = np.bincount(folds)
-    totals, squares = np.zeros((2, len(sizes), rows.shape[1]))
-    nearby = rows[: len(rows) // len(sizes) + 1].mean(axis=0)
-    for fold in range(len(sizes)):
-        for block in blocks(np.flatnonzero(folds == fold)):
-            shifted = rows[block] - nearby
-            totals[fold] += shifted.sum(axis=0, dtype=np.float64)
-            squares[fold] += np.square(shifted).sum(axis=0, dtype=np.float64)
-    for fold, size in enumerate(sizes):
-        alone = size == len(rows)
-        number = len(rows) - (0 if alone else size)
-        mean, square = ((sums.sum(axis=0) - (0 if alone else sums[fold])) / number for sums in (totals, squares))
-        scaling = Scaling.of(nearby + mean, np.sqrt(np.maximum(square - np.square(mean), 0)))
+    moments = Moments.of(rows, np.ones(len(rows), dtype=np.float32) if weights is None else weights, folds)
+    alone = len(moments.weights) == 1
+    for fold in range(len(moments.weights)):
+        scaling = moments.scaling(without=None if alone else fold)
         for block in blocks(np.flatnonzero(folds[:count] == fold)):
             found[block] = np.square(scaling(rows[block])).mean(axis=1)
     return found

@@ -11,7 +11,7 @@ from keras import ops
 
 from ser.acoustics.views import derive
 from ser.experts.gaussian_mixture import GaussianMixture, Whitening
-from ser.experts.ridge import CLIP, Scaling
+from ser.experts.scaling import CLIP, Scaling
 
 
 class _Computed(keras.layers.Layer):  # type: ignore[misc]
@@ -48,7 +48,7 @@ class Views(keras.layers.Layer):  # type: ignore[misc]
 
 @keras.saving.register_keras_serializable(package="ser")
 class Scale(_Computed):
-    """`ser.experts.ridge.Scaling`."""
+    """`ser.experts.scaling.Scaling`."""
 
     @classmethod
     def by(cls, scaling: Scaling) -> Any:

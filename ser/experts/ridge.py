@@ -1,58 +1,29 @@
 """Ridge classification: one linear system, all classes of one weight (Hoerl and Kennard, 1970; Rifkin et al., 2003).
 
-Scores are fitted to one-hot targets. What the system is made of is kept in such a way that what the classifier would
-have said of rows that it had not been solved with costs one more system a fold, and no further pass.
+Scores are fitted to one-hot targets. What the system is made of is kept, so that what the classifier would have said of
+rows that it had not been solved with costs one more system a fold. Rows are read in blocks, as often as they are
+wanted: two matrices are in memory, of as many lines as there are columns, or rows if there are fewer.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import LinAlgError, cho_factor, cho_solve
+from scipy.linalg.blas import ssymm, ssyrk
+from scipy.linalg.lapack import spotrf, spotrs
 
 from ser.errors import TrainingError
+from ser.experts.scaling import BLOCK_ROWS, Moments, Scaling, blocks
+from ser.features.standardiser import RowSource
 
 Array = npt.NDArray[np.float32]
+Numbers = npt.NDArray[np.int64]
 
-CLIP = 5.0
-"""Rows are scaled to a deviation of 1, and cut off here: a value never seen must not outvote all others."""
-_BLOCK_ROWS = 1024
-
-
-@dataclass(frozen=True)
-class Scaling:
-    """(x - mean) * inverse_deviation, cut off at +-`CLIP`; a column that does not vary becomes 0."""
-
-    mean: Array
-    inverse_deviation: Array
-
-    @classmethod
-    def fit(cls, rows: Array, numbers: npt.NDArray[np.int64]) -> Self:
-        """On some of the rows.
-
-        Args:
-            rows: float32, shape (n, n_columns); may be memory-mapped.
-            numbers: int64, at least one: which rows.
-        """
-        parts, count = blocks(numbers), len(numbers)
-        mean = sum((rows[part].sum(axis=0, dtype=np.float64) for part in parts), np.zeros(rows.shape[1])) / count
-        squares = sum((np.square(rows[part] - mean).sum(axis=0) for part in parts), np.zeros(rows.shape[1]))
-        return cls.of(mean, np.sqrt(squares / count))
-
-    @classmethod
-    def of(cls, mean: npt.NDArray[np.float64], deviation: npt.NDArray[np.float64]) -> Self:
-        """By what columns have: float64, shape (n_columns,) each."""
-        constant = deviation <= 1e-6 * np.maximum(np.abs(mean), 1e-3)
-        inverse = np.where(constant, 0.0, 1.0 / np.where(constant, 1.0, deviation))
-        return cls(mean.astype(np.float32), inverse.astype(np.float32))
-
-    def __call__(self, rows: Array) -> Array:
-        """Float32, shape as given."""
-        scaled: Array = np.clip((rows - self.mean) * self.inverse_deviation, -CLIP, CLIP)
-        return scaled
+_HELD_ROWS = 8 * BLOCK_ROWS
+"""Scaled rows that all others are multiplied with while they are held; the others are read anew for each so many."""
 
 
 @dataclass(frozen=True)
@@ -72,15 +43,17 @@ class Ridge:
 
 
 def fit_ridge(
-    rows: Array, labels: npt.NDArray[np.int64], folds: npt.NDArray[np.int64], *, penalty: float
+    rows: RowSource, labels: Numbers, folds: Numbers, *, penalty: float, weights: Array | None = None
 ) -> tuple[Ridge, Array]:
     """Solves for a classifier.
 
     Args:
-        rows: float32, shape (n, n_columns); may be memory-mapped.
+        rows: float32, shape (n, n_columns); read in blocks, several times.
         labels: int64, shape (n,), from 0; each class occurs.
         folds: int64, shape (n,), from 0: rows that must not vouch for each other have the same number.
         penalty: Of the squared weights, for rows scaled to a norm of about 1; more than 0.
+        weights: float32, shape (n,), not negative: how many times each row counts, in the scaling too; once by default.
+            Of each class and of all but each fold at least one row counts.
 
     Returns:
         The classifier, and the scores of each row by the one solved without its fold: float32, shape (n, n_classes).
@@ -89,14 +62,16 @@ def fit_ridge(
     Raises:
         TrainingError: If the penalty is too small for rows that depend on each other.
     """
-    scaling = Scaling.fit(rows, np.arange(len(rows)))
+    counted = np.ones(len(rows), dtype=np.float32) if weights is None else weights
     n_folds, n_classes = int(folds.max()) + 1, int(labels.max()) + 1
-    counts = np.bincount(labels, minlength=n_classes)
-    weight = (len(labels) / n_classes / counts)[labels].astype(np.float32)
+    scaling = Moments.of(rows, counted, folds).scaling()
+    of_class = np.bincount(labels, counted, n_classes)
+    balanced = (counted * (of_class.sum() / n_classes / of_class)[labels]).astype(np.float32)
     targets = np.eye(n_classes, dtype=np.float32)[labels]
-    # The same classifier from two systems: of as many equations as there are columns, or rows.
+    # The same classifier from two systems: of as many equations as there are columns, or rows. The smaller one takes
+    # less memory, and with the systems of five folds less arithmetic too, but for 14 % more rows than columns.
     kind: type[_System] = _ByColumns if len(rows) > rows.shape[1] else _ByRows
-    system = kind(scaling, rows, targets, weight, folds)
+    system = kind(scaling, rows, targets, balanced, folds)
     ridge = Ridge(scaling, *system.solve(penalty))
     scores = np.zeros((len(rows), n_classes), dtype=np.float32)
     if n_folds > 1:
@@ -108,9 +83,7 @@ def fit_ridge(
 class _System(Protocol):
     """What the classifiers of a training set are solved from."""
 
-    def __init__(
-        self, scaling: Scaling, rows: Array, targets: Array, weight: Array, folds: npt.NDArray[np.int64]
-    ) -> None: ...
+    def __init__(self, scaling: Scaling, rows: RowSource, targets: Array, weights: Array, folds: Numbers) -> None: ...
 
     def solve(self, penalty: float) -> tuple[Array, Array]:
         """Weights, and the bias, which bears no penalty: rows and targets are centred."""
@@ -122,130 +95,140 @@ class _System(Protocol):
 
 
 class _ByColumns:
-    """Sums over rows, kept by fold: memory does not grow with the rows."""
+    """Products of columns with columns, summed over the rows; those of a fold are summed again, to be taken away."""
 
-    def __init__(
-        self, scaling: Scaling, rows: Array, targets: Array, weight: Array, folds: npt.NDArray[np.int64]
-    ) -> None:
-        self._scaling, self._rows = scaling, rows
-        self._numbers = [np.flatnonzero(folds == fold) for fold in range(int(folds.max()) + 1)]
-        self._parts = [_Sums.zeros(rows.shape[1], targets.shape[1]) for _ in self._numbers]
-        for part, numbers in zip(self._parts, self._numbers, strict=True):
-            for block in blocks(numbers):
-                part.add(scaling(rows[block]), targets[block], weight[block])
-        self._whole = _Sums.zeros(rows.shape[1], targets.shape[1])
-        for part in self._parts:
-            self._whole.merge(part)
+    def __init__(self, scaling: Scaling, rows: RowSource, targets: Array, weights: Array, folds: Numbers) -> None:
+        self._scaling, self._rows, self._weights, self._folds = scaling, rows, weights, folds
+        self._answers = np.append(targets, np.ones((len(targets), 1), np.float32), axis=1)
+        self._whole, self._work = (_Sums.zeros(rows.shape[1], self._answers.shape[1]) for _ in range(2))
+        self._add(self._whole, np.arange(len(rows)), sign=1)
 
     def solve(self, penalty: float) -> tuple[Array, Array]:
-        return self._whole.solve(penalty)
+        self._work.take(self._whole)
+        return self._work.solve(penalty)
 
     def scores_without(self, fold: int, penalty: float) -> Array:
-        self._whole.merge(self._parts[fold], sign=-1)
-        without = Ridge(self._scaling, *self._whole.solve(penalty))
-        self._whole.merge(self._parts[fold])
-        return np.concatenate([without(self._rows[block]) for block in blocks(self._numbers[fold])])
+        numbers = np.flatnonzero(self._folds == fold)
+        self._work.take(self._whole)
+        self._add(self._work, numbers, sign=-1)
+        without = Ridge(self._scaling, *self._work.solve(penalty))
+        return np.concatenate([without(self._rows[block]) for block in blocks(numbers)])
 
-
-class _ByRows:
-    """Products of rows with rows (the dual problem; Saunders et al., 1998): there are fewer rows than columns."""
-
-    def __init__(
-        self, scaling: Scaling, rows: Array, targets: Array, weight: Array, folds: npt.NDArray[np.int64]
-    ) -> None:
-        self._scaled: Array = np.empty(rows.shape, dtype=np.float32)
-        for block in blocks(np.arange(len(rows))):
-            self._scaled[block] = scaling(rows[block])
-        self._products = self._scaled @ self._scaled.T
-        self._targets, self._weight, self._folds = targets, weight, folds
-
-    def solve(self, penalty: float) -> tuple[Array, Array]:
-        everything = np.arange(len(self._scaled))
-        shares, coefficients, target = self._solve(everything, penalty)
-        weights = self._scaled.T @ coefficients
-        return weights, (target - (shares @ self._scaled) @ weights).astype(np.float32)
-
-    def scores_without(self, fold: int, penalty: float) -> Array:
-        kept, left_out = np.flatnonzero(self._folds != fold), np.flatnonzero(self._folds == fold)
-        shares, coefficients, target = self._solve(kept, penalty)
-        among = self._products[np.ix_(kept, kept)] @ shares
-        products = self._products[np.ix_(left_out, kept)]
-        return np.asarray((products - among) @ coefficients + target, dtype=np.float32)
-
-    def _solve(self, kept: npt.NDArray[np.int64], penalty: float) -> tuple[Array, Array, Array]:
-        """Of some rows: the share of each in their mean, its coefficients, and the targets' mean.
-
-        Coefficients of a class sum to 0: what is added to all products with a row changes no score.
-        """
-        shares = self._weight[kept] / self._weight[kept].sum()
-        products = self._products[np.ix_(kept, kept)]
-        among = products @ shares
-        root = np.sqrt(self._weight[kept])
-        centred = root[:, np.newaxis] * root * (products - among[:, np.newaxis] - among + shares @ among)
-        target = shares @ self._targets[kept]
-        right = root[:, np.newaxis] * (self._targets[kept] - target)
-        solution = _solve(centred, right, penalty * self._scaled.shape[1])
-        return shares, solution * root[:, np.newaxis], target
+    def _add(self, sums: _Sums, numbers: Numbers, sign: int) -> None:
+        for block in blocks(numbers):
+            sums.add(self._scaling(self._rows[block]), self._answers[block], self._weights[block], sign)
 
 
 @dataclass
 class _Sums:
-    """What the system of a set of rows is made of."""
+    """Weighted sums over rows, and over answers: the targets and a 1."""
 
     products: Array
-    """shape (n_columns, n_columns)"""
-    targets: Array
-    """shape (n_columns, n_classes)"""
-    total: Array
-    """shape (n_columns,): the weighted sum of the rows"""
-    by_class: Array
-    """shape (n_classes,): the weighted sum of the targets"""
-    weight: float
+    """shape (n_columns, n_columns), as Fortran orders it: of columns with columns; the lower half counts."""
+    sides: Array
+    """shape (n_columns, n_answers): of columns with answers."""
+    answers: Array
+    """shape (n_answers,)."""
 
     @classmethod
-    def zeros(cls, n_columns: int, n_classes: int) -> _Sums:
-        shapes = ((n_columns, n_columns), (n_columns, n_classes), (n_columns,), (n_classes,))
-        products, targets, total, by_class = (np.zeros(shape, dtype=np.float32) for shape in shapes)
-        return cls(products, targets, total, by_class, 0.0)
+    def zeros(cls, n_columns: int, n_answers: int) -> _Sums:
+        products = np.zeros((n_columns, n_columns), dtype=np.float32, order="F")
+        return cls(products, *(np.zeros(shape, np.float32) for shape in ((n_columns, n_answers), (n_answers,))))
 
-    def add(self, rows: Array, targets: Array, weight: Array) -> None:
-        weighted = rows * weight[:, None]
-        self.products += weighted.T @ rows
-        self.targets += weighted.T @ targets
-        self.total += weighted.sum(axis=0)
-        self.by_class += weight @ targets
-        self.weight += float(weight.sum())
+    def take(self, other: _Sums) -> None:
+        """Becomes the same, in its own place."""
+        for mine, theirs in zip(vars(self).values(), vars(other).values(), strict=True):
+            np.copyto(mine, theirs)
 
-    def merge(self, other: _Sums, sign: int = 1) -> None:
-        self.products += sign * other.products
-        self.targets += sign * other.targets
-        self.total += sign * other.total
-        self.by_class += sign * other.by_class
-        self.weight += sign * other.weight
+    def add(self, rows: Array, answers: Array, weights: Array, sign: int) -> None:
+        """Adds rows, or takes them away; they are overwritten."""
+        root = np.sqrt(weights)[:, np.newaxis]
+        rows *= root
+        self.products = ssyrk(sign, rows.T, 1, self.products, lower=1, overwrite_c=1)
+        self.sides += sign * (rows.T @ (root * answers))
+        self.answers += sign * (weights @ answers)
 
     def solve(self, penalty: float) -> tuple[Array, Array]:
-        mean, target = self.total / self.weight, self.by_class / self.weight
-        system = self.products - np.outer(self.total, mean)
-        weights = _solve(system, self.targets - np.outer(self.total, target), penalty * len(mean))
+        """Weights and bias; the sums are overwritten."""
+        weight, target = self.answers[-1], self.answers[:-1] / self.answers[-1]
+        mean = self.sides[:, -1] / weight
+        centred = ssyrk(-weight, mean[:, np.newaxis], 1, self.products, lower=1, overwrite_c=1)
+        right = self.sides[:, :-1] - np.outer(self.sides[:, -1], target)
+        weights = _solve(centred, right, penalty * len(mean))
         return weights, (target - mean @ weights).astype(np.float32)
 
 
+class _ByRows:
+    """Products of rows with rows (the dual problem; Saunders et al., 1998): there are no more rows than columns."""
+
+    def __init__(self, scaling: Scaling, rows: RowSource, targets: Array, weights: Array, folds: Numbers) -> None:
+        self._scaling, self._rows, self._targets, self._weights = scaling, rows, targets, weights
+        self._folds = folds
+        # As Fortran orders them; the lower half counts.
+        self._products, self._work = (np.zeros((len(rows), len(rows)), np.float32, order="F") for _ in range(2))
+        for first in range(0, len(rows), _HELD_ROWS):
+            held = np.empty((min(_HELD_ROWS, len(rows) - first), rows.shape[1]), dtype=np.float32)
+            for block in blocks(np.arange(len(held))):
+                held[block] = self._scaled(block + first)
+            for block in blocks(np.arange(first, len(rows))):
+                start, stop = block[0] - first, block[-1] + 1 - first
+                part = held[start:stop] if stop <= len(held) else self._scaled(block)
+                others = held[:stop]
+                self._products[block[0] : block[-1] + 1, first : first + len(others)] = part @ others.T
+
+    def solve(self, penalty: float) -> tuple[Array, Array]:
+        coefficients, shares, target = self._solve(self._weights, penalty)
+        factors = np.append(coefficients, shares[:, np.newaxis], axis=1)
+        sums = np.zeros((self._rows.shape[1], factors.shape[1]), dtype=np.float32)
+        for block in blocks(np.arange(len(self._rows))):
+            sums += self._scaled(block).T @ factors[block]
+        weights, mean = np.ascontiguousarray(sums[:, :-1]), sums[:, -1]
+        return weights, (target - mean @ weights).astype(np.float32)
+
+    def scores_without(self, fold: int, penalty: float) -> Array:
+        left_out = self._folds == fold
+        coefficients, shares, target = self._solve(np.where(left_out, np.float32(0), self._weights), penalty)
+        among = ssymm(1, self._products, shares[:, np.newaxis], lower=1)[:, 0]
+        scores = ssymm(1, self._products, coefficients, lower=1) - among @ coefficients + target
+        return np.asarray(scores[left_out], dtype=np.float32)
+
+    def _solve(self, weights: Array, penalty: float) -> tuple[Array, Array, Array]:
+        """With these weights: each row's coefficients, its share in the mean of the rows, and the targets' mean.
+
+        Coefficients of a class sum to 0: what is added to all products with a row changes no score.
+        """
+        shares = weights / weights.sum()
+        root = np.sqrt(weights)
+        among = ssymm(1, self._products, shares[:, np.newaxis], lower=1)[:, 0]
+        target = shares @ self._targets
+        centred = self._work
+        np.subtract(self._products, among, out=centred)
+        centred -= (among - shares @ among)[:, np.newaxis]
+        centred *= root
+        centred *= root[:, np.newaxis]
+        right = root[:, np.newaxis] * (self._targets - target)
+        solution = _solve(centred, right, penalty * self._rows.shape[1])
+        return solution * root[:, np.newaxis], shares, target
+
+    def _scaled(self, block: Numbers) -> Array:
+        return self._scaling(self._rows[block])
+
+
 def _solve(system: Array, right: Array, penalty: float) -> Array:
-    """The solution of (system + penalty * identity) x = right; the system is overwritten.
+    """The solution of (system + penalty * identity) x = right.
+
+    Args:
+        system: Symmetric, as Fortran orders it; its lower half counts. It is overwritten.
+        right: shape (n, n_classes).
+        penalty: More than 0.
 
     Raises:
         TrainingError: If the penalty is too small for there to be one.
     """
     system[np.diag_indices_from(system)] += np.float32(penalty)
-    try:
-        factor = cho_factor(system, overwrite_a=True, check_finite=False)
-    except LinAlgError:
+    factor, failed = spotrf(system, lower=1, clean=0, overwrite_a=1)
+    if failed:
         # Rows that depend on each other, and a penalty that float32 loses beside their products.
-        raise TrainingError("model_config.penalty: too small to weigh these recordings; try a larger one") from None
-    solution: Array = cho_solve(factor, right, check_finite=False)
-    return solution
-
-
-def blocks(numbers: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
-    """Numbers of rows, as many together as are scaled at once."""
-    return [numbers[start : start + _BLOCK_ROWS] for start in range(0, len(numbers), _BLOCK_ROWS)]
+        raise TrainingError("model_config.penalty: too small to weigh these recordings; try a larger one")
+    solution, _ = spotrs(factor, right, lower=1)
+    return np.ascontiguousarray(solution)

@@ -19,7 +19,7 @@ from ser.progress import Reporter
 if TYPE_CHECKING:
     import keras
 
-    from ser.experts.ridge import Scaling
+    from ser.experts.scaling import Scaling
     from ser.networks.training_loop import Watch
 
 FRAMES = "SpeechFrames"
@@ -78,7 +78,7 @@ class TemporalNetworkClassifier(ModelType[TemporalNetworkClassifierConfig]):
 
 def _scaling_of_channels(training: TrainingSet, block: Block) -> Scaling:
     """Of every derived channel, over all frames of speech of the recordings themselves."""
-    from ser.experts.ridge import Scaling
+    from ser.experts.scaling import Scaling
 
     extractor = training.frontend.extractors[FRAMES]
     count = len(training.rows) // training.rows.copies

@@ -21,6 +21,7 @@ TOLERANCE = 1e-4
 """Greatest difference of a probability between the exported and the trained network."""
 INT8_TOLERANCE = 0.1
 """The same where weights have eight bits."""
+_BLOCK_ROWS = 256
 
 
 def export_tflite(model: keras.Model, path: Path, *, int8: bool = False) -> None:
@@ -61,7 +62,9 @@ def check_agreement(
             number.
     """
     tolerance = INT8_TOLERANCE if int8 else TOLERANCE
-    difference = float(np.abs(served(rows) - np.asarray(model(rows, training=False).numpy())).max(initial=0.0))
+    blocks = [rows[start : start + _BLOCK_ROWS] for start in range(0, len(rows), _BLOCK_ROWS)]
+    differences = [np.abs(served(block) - np.asarray(model(block, training=False))).max() for block in blocks]
+    difference = float(np.max(differences, initial=0.0))
     if not difference <= tolerance:
         raise TrainingError(
             f"the exported model does not agree with the trained one: expected probabilities within {tolerance:g}, "

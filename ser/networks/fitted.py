@@ -17,7 +17,7 @@ from ser.speakers.statistics import SpeakerAdaptation, SpeakerStatistics, known_
 if TYPE_CHECKING:
     import keras
 
-_BLOCK_ROWS = 1_024
+_BLOCK_ROWS = 256
 
 
 @dataclass(frozen=True)

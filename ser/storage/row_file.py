@@ -31,7 +31,10 @@ class RowFile:
         self._descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
         weakref.finalize(self, os.close, self._descriptor)
         self._start = array.offset
-        self.shape = (array.size // array.shape[-1], array.shape[-1])
+        self.shape: tuple[int, int] = (array.size // array.shape[-1], array.shape[-1])
+
+    def __len__(self) -> int:
+        return self.shape[0]
 
     def __getitem__(self, numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         """The rows of some numbers, in their order: float32, shape (len(numbers), n_features).

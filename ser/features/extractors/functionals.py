@@ -112,7 +112,7 @@ def _statistics(channels: Array) -> Array:
     kurtosis = np.square(squares).mean(axis=0) / floor**4
     time = np.linspace(-1, 1, len(channels), dtype=np.float32)
     trend = time @ centred / (time @ time)
-    p = percentiles(np.ascontiguousarray(channels.T), PERCENTILES).T
+    p = percentiles(channels, PERCENTILES)
     change = np.abs(np.diff(channels, axis=0)).mean(axis=0)
     return np.concatenate([mean, deviation, skewness, kurtosis, trend, *p, p[6] - p[0], p[4] - p[2], change])
 

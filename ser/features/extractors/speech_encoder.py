@@ -175,10 +175,8 @@ def pool(frames: Array, statistics: Sequence[Statistic] = STATISTICS) -> Array:
     Returns:
         float32, shape (len(statistics) * n_channels,): the first statistic of all channels, then the second's.
     """
-    channels = np.ascontiguousarray(frames.T)
+    found = {"mean": frames.mean(axis=0), "deviation": frames.std(axis=0)}
     asked = [one for one in statistics if one.startswith(_PERCENTILE)]
-    found = dict(
-        zip(asked, percentiles(channels, [int(one.removeprefix(_PERCENTILE)) for one in asked]).T, strict=True)
-    )
-    found |= {"mean": channels.mean(axis=1), "deviation": channels.std(axis=1)}
+    wanted = [int(one.removeprefix(_PERCENTILE)) for one in asked]
+    found |= dict(zip(asked, percentiles(frames, wanted), strict=True))
     return np.concatenate([found[one] for one in statistics])

@@ -13,8 +13,13 @@ from sklearn.linear_model import Ridge as RidgeOracle
 
 from ser.acoustics import HOP_SAMPLES
 from ser.experts import ensemble
+from ser.experts import rows as rows_module
+from ser.experts.description import Columns
 from ser.experts.ensemble import Recipe, fit_ensemble
-from ser.experts.ridge import CLIP
+from ser.experts.familiarity import unheard_distances
+from ser.experts.profiles import Profiles, clip_statistics
+from ser.experts.rows import describe_rows
+from ser.experts.scaling import CLIP
 from ser.features.extractors.functionals import Functionals, FunctionalsConfig
 from ser.features.extractors.speech_frames import COLUMNS, SpeechFrames, SpeechFramesConfig
 from ser.features.feature_set import FeatureSet, Sample
@@ -75,6 +80,22 @@ def far(rows: np.ndarray, left_out: np.ndarray) -> tuple[np.ndarray, float]:
         own = (rows[left_out == number] - others.mean(axis=0)) / others.std(axis=0)
         unheard[left_out == number] = np.square(np.clip(own, -CLIP, CLIP)).mean(axis=1)
     return unheard, float(np.quantile(unheard, 0.9))
+
+
+def test_where_nobody_can_vouch_for_another_all_rows_tell_how_far_is_far() -> None:
+    rows = np.random.default_rng(6).standard_normal((40, WIDTH)).astype(np.float32)
+    expected = np.square(scaled(rows.astype(np.float64))).mean(axis=1)[:30]
+    found = unheard_distances(rows, np.zeros(40, dtype=np.int64), 30)
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+
+def test_rows_that_do_not_count_have_no_part_in_how_far_is_far() -> None:
+    rows = np.random.default_rng(6).standard_normal((40, WIDTH)).astype(np.float32)
+    rows[30:] += 50
+    weights = (np.arange(40) < 30).astype(np.float32)
+    folds = np.arange(40) % 3
+    expected = unheard_distances(rows[:30], folds[:30], 30)
+    np.testing.assert_allclose(unheard_distances(rows, folds, 30, weights), expected, rtol=1e-4)
 
 
 def surprise(scores: np.ndarray, labels: np.ndarray) -> float:
@@ -163,17 +184,30 @@ def test_the_more_clips_are_known_the_more_the_adapted_experts_say() -> None:
 def test_descriptions_are_held_in_memory_as_far_as_they_fit(
     spare: int, on_disk: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Vectors are not held at all: they are the features, or made of them with the profiles of who speaks."""
     import keras
 
-    learnt = training(SPEAKERS)
-    inputs = keras.Input((WIDTH,))
-    model = keras.Model(inputs, [inputs * 2, inputs[:, :5]])
-    monkeypatch.setattr(ensemble, "_MEMORY_BYTES", 4 * 180 * (WIDTH + 5) + spare)
-    found = ensemble._describe_rows(model, learnt, np.zeros((0, 0), np.float32), tmp_path)
-    rows = learnt.rows[np.arange(180)]
-    np.testing.assert_allclose(found[0], 2 * rows)
-    np.testing.assert_allclose(found[1], rows[:, :5])
+    learnt = with_frames(training(SPEAKERS))
+    everything = learnt.rows[np.arange(180)]
+    columns = Columns.of(FRONTEND_OF_BOTH, ("Functionals", "SpeechFrames"))
+    width = columns.num_features + 2 * columns.num_statistics + 1
+    each = np.random.default_rng(2).standard_normal((5, width - columns.num_features)).astype(np.float32)
+    profiles = Profiles(each, np.arange(180) % 5)
+    inputs = keras.Input((width,))
+    of_frames = {"cepstral": inputs[:, 2:9] * 2, "spectral": inputs[:, -1:]}
+    descriptions = [{"functionals": inputs, **of_frames}] * 2
+    monkeypatch.setattr(rows_module, "_MEMORY_BYTES", 4 * 180 * 2 * 8 + spare)
+    found = describe_rows(learnt, columns, profiles, inputs, descriptions, tmp_path)
     assert bool(list(tmp_path.iterdir())) is on_disk
+    numbers = np.array([7, 3, 4, 179])
+    own = each[numbers % 5]
+    mean, inverse = own[:, :WIDTH], own[:, columns.num_statistics :][:, :WIDTH]
+    plain, adapted = everything[numbers, :WIDTH], (everything[numbers, :WIDTH] - mean) * inverse
+    computed = [2 * everything[numbers, 2:9], own[:, -1:]]
+    for rows, expected in zip(found, [plain, *computed, adapted, *computed], strict=True):
+        assert rows.shape == (180, expected.shape[1])
+        assert len(rows) == 180
+        np.testing.assert_allclose(rows[numbers], expected, rtol=1e-6)
 
 
 def sums(rows: np.ndarray, clips: int) -> SpeakerStatistics:
@@ -181,8 +215,9 @@ def sums(rows: np.ndarray, clips: int) -> SpeakerStatistics:
 
 
 def profiles_of(learnt: TrainingSet, seed: int) -> tuple[np.ndarray, SpeakerAdaptation]:
-    adaptation = SpeakerAdaptation.fit(ensemble._statistics(learnt))
-    return ensemble._profiles(learnt, adaptation, np.random.default_rng(seed)), adaptation
+    adaptation = SpeakerAdaptation.fit(clip_statistics(learnt))
+    profiles = Profiles.of(learnt, adaptation, np.random.default_rng(seed))
+    return profiles[np.arange(len(learnt.rows))], adaptation
 
 
 def test_each_row_learns_with_the_profile_of_its_own_speaker_and_voice() -> None:

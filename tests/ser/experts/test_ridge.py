@@ -1,14 +1,19 @@
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from sklearn.linear_model import Ridge as Oracle
 from sklearn.mixture import GaussianMixture as MixtureOracle
 
 from ser.errors import TrainingError
+from ser.experts import ridge as ridge_module
+from ser.experts import scaling as scaling_module
 from ser.experts.gaussian_mixture import GaussianMixture, Whitening
 from ser.experts.layers import FisherVector
-from ser.experts.ridge import CLIP, fit_ridge
+from ser.experts.ridge import fit_ridge
+from ser.experts.scaling import CLIP, Moments
 from ser.experts.temperature import fit_temperature
 
 RNG = np.random.default_rng(11)
@@ -41,6 +46,117 @@ def test_the_scores_of_a_fold_are_by_what_was_solved_without_it(rows: np.ndarray
         held_out = fold == FOLDS
         expected = oracle(scaled, np.flatnonzero(~held_out)).predict(scaled[held_out])
         np.testing.assert_allclose(scores[held_out], expected, atol=1e-3)
+
+
+def solved(
+    scaled: np.ndarray, labels: np.ndarray, weights: np.ndarray, penalty: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """By the normal equations, in float64: weights and bias."""
+    balanced = weights * (weights.sum() / 3 / np.bincount(labels, weights))[labels]
+    return centred(scaled, np.eye(3)[labels], balanced, penalty * scaled.shape[1])
+
+
+def centred(
+    rows: np.ndarray, targets: np.ndarray, weights: np.ndarray, penalty: float
+) -> tuple[np.ndarray, np.ndarray]:
+    mean, target = np.average(rows, 0, weights), np.average(targets, 0, weights)
+    left = (rows - mean).T * weights @ (rows - mean) + penalty * np.eye(rows.shape[1])
+    found = np.linalg.solve(left, (rows - mean).T * weights @ (targets - target))
+    return found, target - mean @ found
+
+
+@pytest.fixture
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks that are not as many as the rows, the last of which is not full."""
+    monkeypatch.setattr(scaling_module, "BLOCK_ROWS", 16)
+    monkeypatch.setattr(ridge_module, "_HELD_ROWS", 48)
+
+
+@of_both_systems
+@pytest.mark.usefixtures("small_blocks")
+def test_it_is_the_solution_in_float64_by_whatever_blocks_rows_come_and_however_often_they_count(
+    rows: np.ndarray,
+) -> None:
+    weights = np.random.default_rng(3).choice([0, 0.5, 1, 2.5], 90).astype(np.float32)
+    ridge, scores = fit_ridge(rows, LABELS, FOLDS, penalty=0.2, weights=weights)
+    wide = rows.astype(np.float64)
+    mean = np.average(wide, 0, weights)
+    deviation = np.sqrt(np.average(np.square(wide - mean), 0, weights))
+    scaled = np.clip((wide - mean) / deviation, -CLIP, CLIP)
+    expected, bias = solved(scaled, LABELS, weights.astype(np.float64), 0.2)
+    np.testing.assert_allclose(ridge.weights, expected, atol=2e-5)
+    np.testing.assert_allclose(ridge.bias, bias, atol=2e-5)
+    balanced = weights * (weights.sum() / 3 / np.bincount(LABELS, weights))[LABELS]
+    for fold in range(4):
+        kept = fold != FOLDS
+        without, its_bias = centred(scaled[kept], np.eye(3)[LABELS[kept]], balanced[kept], 0.2 * rows.shape[1])
+        np.testing.assert_allclose(scores[~kept], scaled[~kept] @ without + its_bias, atol=2e-5)
+
+
+@of_both_systems
+def test_a_row_that_counts_twice_is_as_good_as_two(rows: np.ndarray) -> None:
+    weights = np.random.default_rng(4).integers(0, 3, 90)
+    places = np.repeat(np.arange(90), weights)
+    weighed, scores = fit_ridge(rows, LABELS, FOLDS, penalty=0.2, weights=weights.astype(np.float32))
+    repeated, their_scores = fit_ridge(rows[places], LABELS[places], FOLDS[places], penalty=0.2)
+    np.testing.assert_allclose(weighed(rows), repeated(rows), atol=1e-4)
+    np.testing.assert_allclose(scores[places], their_scores, atol=1e-4)
+    assert np.abs(fit_ridge(rows, LABELS, FOLDS, penalty=0.2)[0](rows) - repeated(rows)).max() > 0.01
+
+
+@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.parametrize("without", [None, 2])
+def test_columns_are_scaled_by_rows_far_from_zero_as_by_those_around_it(without: int | None) -> None:
+    weights = np.random.default_rng(5).choice([0, 0.5, 1, 2.5], 90).astype(np.float32)
+    wide = ROWS + np.float32(1000)
+    kept = np.full(90, fill_value=True) if without is None else without != FOLDS
+    found = Moments.of(wide, weights, FOLDS).scaling(without)
+    mean = np.average(wide[kept].astype(np.float64), 0, weights[kept])
+    deviation = np.sqrt(np.average(np.square(wide[kept] - mean), 0, weights[kept]))
+    np.testing.assert_allclose(found.mean, mean, rtol=1e-6)
+    np.testing.assert_allclose(found.inverse_deviation, 1 / deviation, rtol=1e-5)
+
+
+class Watched:
+    """Rows that tell how many were asked for at once."""
+
+    def __init__(self, rows: np.ndarray) -> None:
+        self.rows, self.most = rows, 0
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.rows.shape
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, numbers: np.ndarray) -> np.ndarray:
+        self.most = max(self.most, len(numbers))
+        return self.rows[numbers]
+
+
+@of_both_systems
+@pytest.mark.usefixtures("small_blocks")
+def test_rows_are_read_a_block_at_a_time(rows: np.ndarray) -> None:
+    watched = Watched(rows)
+    ridge, scores = fit_ridge(watched, LABELS, FOLDS, penalty=0.2)
+    held, their_scores = fit_ridge(rows, LABELS, FOLDS, penalty=0.2)
+    assert watched.most == 16
+    np.testing.assert_array_equal(ridge(rows), held(rows))
+    np.testing.assert_array_equal(scores, their_scores)
+
+
+@pytest.mark.parametrize("shape", [(4_000, 10), (20, 4_000)], ids=["few columns", "few rows"])
+def test_the_system_is_as_large_as_what_there_is_less_of(shape: tuple[int, int]) -> None:
+    rows = np.random.default_rng(7).standard_normal(shape).astype(np.float32)
+    numbers = np.arange(len(rows))
+    tracemalloc.start()
+    try:
+        fit_ridge(rows, numbers % 2, numbers // 2 % 5, penalty=1.0)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 4 * 4_000**2 / 8
 
 
 def test_a_column_that_does_not_vary_counts_for_nothing_and_no_value_for_everything() -> None:

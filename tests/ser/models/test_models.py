@@ -196,14 +196,16 @@ def exported(tmp_path_factory: pytest.TempPathFactory):
     return model, path.read_bytes()
 
 
-@pytest.mark.parametrize("count", [1, 2, 30, 130])
+@pytest.mark.parametrize("count", [1, 2, 30, 600])
 def test_the_exported_model_agrees_for_batches_of_any_size(exported, count: int) -> None:
     model, content = exported
     served = LiteRTModel(content)
     assert (served.num_features, served.num_outputs) == (12, 3)
-    check_agreement(model, served, ROWS[:count])
+    rows = np.resize(ROWS, (count, 12)) + np.arange(count, dtype=np.float32)[:, None] / 100
+    np.testing.assert_allclose(served(rows), model(rows).numpy(), atol=1e-4)
+    check_agreement(model, served, rows)
     check_agreement(model, served, ROWS[:1])
-    check_agreement(model, served, ROWS[:count])
+    check_agreement(model, served, rows)
 
 
 def test_no_rows_give_no_probabilities(exported) -> None:
@@ -214,6 +216,18 @@ def test_a_model_that_does_not_agree_is_refused(exported) -> None:
     other, _ = train(seed=9)
     with pytest.raises(TrainingError, match="within 0.0001, they differ by up to 0"):
         check_agreement(other, LiteRTModel(exported[1]), ROWS)
+
+
+def test_one_row_of_many_that_does_not_agree_is_enough(exported) -> None:
+    class Wrong(LiteRTModel):
+        def __call__(self, rows: np.ndarray) -> np.ndarray:
+            return super().__call__(rows) + (rows[:, :1] > 100)
+
+    rows = np.concatenate([ROWS] * 5)
+    check_agreement(exported[0], Wrong(exported[1]), rows)
+    rows[-1] = 101
+    with pytest.raises(TrainingError, match="they differ by up to 1"):
+        check_agreement(exported[0], Wrong(exported[1]), rows)
 
 
 def test_rows_of_another_front_end_are_refused(exported) -> None:
