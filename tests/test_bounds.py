@@ -98,6 +98,7 @@ BOUNDS: dict[str, tuple[list[Any], list[Any]]] = {
     "CrossValidationConfig.group": (["", "speaker", "x" * 200], [3, "x" * 201]),
     "CrossValidationConfig.fold_file": (["", "folds.csv", "x" * 4096], [3, "x" * 4097]),
     "CrossValidationConfig.enrollment_clips": ([0, 1_000, "all"], ["some"]),
+    "CrossValidationConfig.enrollment_of": (["speaker", "corpus"], ["", "gender"]),
     **{f"DownloadConfig.{name}": TEXT for name in ("data_path", "remote_url")},
     "FeatureConfig.dataset_load_split_at": (["min", "max", "avg", 1], ["mean"]),
     "FeatureConfig.dataset_virtual_speakers": ([0, 8], [-1, 9]),

@@ -36,8 +36,8 @@ TESTED = {
     "join_features": {"parts"},
     "training": {"features", "random_state", "model_type", "model_config"},
     "train_fold": {
-        "features", "fold", "protocol", "folds", "group", "fold_file", "enrollment_clips", "random_state", "model_type",
-        "model_config",
+        "features", "fold", "protocol", "folds", "group", "fold_file", "enrollment_clips", "enrollment_of",
+        "random_state", "model_type", "model_config",
     },
     "plan_folds": {"corpus", "protocol", "folds", "group", "fold_file", "random_state", "model_type", "model_config"},
     "evaluation": {"features", "model", "model_save_path", "minimum_uar", "receipt"},

@@ -43,7 +43,7 @@ COMMON: dict[str, Any] = {
 TRAIN = {**COMMON, "model_save_path": "kept/models"}
 CROSS_VALIDATE = {
     **COMMON, "dataset_force": False, "model_config": {"epochs": 1}, "protocol": "kfold", "folds": 2,
-    "group": "session", "fold_file": "sessions.csv", "enrollment_clips": 3,
+    "group": "session", "fold_file": "sessions.csv", "enrollment_clips": 3, "enrollment_of": "corpus",
 }  # fmt: skip
 MINIMUM_UAR = 0.01
 
@@ -246,16 +246,14 @@ def test_a_wrong_request_is_refused_before_anything_runs(tmp_path: Path) -> None
 
 @pytest.fixture(scope="module")
 def validated(corpus_zip: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
-    """A whole cross-validation from the command line; its enrollment clips come by a file, there is no flag."""
+    """A whole cross-validation from the command line."""
     folder = tmp_path_factory.mktemp("cross-validation")
     shutil.copy(corpus_zip, folder / "corpus.zip")
     with zipfile.ZipFile(corpus_zip) as archive:
         names = [name for name in archive.namelist() if name.endswith(".wav")]
     rows = [f"{name},{'ab'[number % 2]},{number % 5}\n" for number, name in enumerate(names)]
     (folder / "sessions.csv").write_text("file,fold,session\n" + "".join(rows))
-    fields = dict(CROSS_VALIDATE)
-    (folder / "request.json").write_text(json.dumps({"enrollment_clips": fields.pop("enrollment_clips")}))
-    flags = [*flags_of(fields), "--request", "request.json", "--pipeline-root", "kept/runs"]
+    flags = [*flags_of(CROSS_VALIDATE), "--pipeline-root", "kept/runs"]
     return folder, answer(ser_pipeline(folder, "cross-validate", *flags))
 
 

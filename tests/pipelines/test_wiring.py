@@ -52,7 +52,8 @@ def wiring(pipeline: str, parts: int) -> dict[str, dict[str, Any]]:
     return common | {
         "plan-folds": {"corpus": "download.corpus", **PLAN},
         "train-fold": {
-            "features": features, "fold": "each of plan-folds.Output", "enrollment_clips": "enrollment_clips", **PLAN,
+            "features": features, "fold": "each of plan-folds.Output", "enrollment_clips": "enrollment_clips",
+            "enrollment_of": "enrollment_of", **PLAN,
         },
         "cross-validation": {"scores": "all train-fold.scores"},
     }  # fmt: skip
