@@ -57,6 +57,12 @@ def cross_validation_pipeline_on(cluster: ClusterSettings | None) -> Any:
             dataset_load_split_at=dataset_load_split_at,
             dataset_feature_extract_methods=dataset_feature_extract_methods,
             dataset_virtual_speakers=dataset_virtual_speakers,
+            protocol=protocol,
+            folds=folds,
+            group=group,
+            fold_file=fold_file,
+            enrollment_clips=enrollment_clips,
+            enrollment_of=enrollment_of,
         )
         corpus = download(data_path=data_path, remote_url=remote_url, dataset_force=dataset_force).after(checked)
         place("download", corpus)

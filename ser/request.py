@@ -144,13 +144,18 @@ class TrainingConfig(Config):
         return parse(MODEL_TYPES.get(model_type).Config, value, at="model_config")
 
 
-class PublishConfig(Config):
+class AcceptanceConfig(Config):
+    """What a model has to reach."""
+
+    minimum_uar: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.0
+    """Least UAR, on the held-out recordings, of a model that is saved."""
+
+
+class PublishConfig(AcceptanceConfig):
     """Where a model goes that is good enough."""
 
     model_save_path: NonEmpty
     """Folder that the model's folder is saved into."""
-    minimum_uar: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.0
-    """Least UAR, on the held-out recordings, of a model that is saved."""
     receipt: Annotated[str, Field(pattern="^[A-Za-z0-9-]{0,64}$")] = ""
     """Name of a note to leave beside the models, which says what became of this one; empty leaves none."""
 

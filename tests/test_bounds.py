@@ -103,7 +103,7 @@ BOUNDS: dict[str, tuple[list[Any], list[Any]]] = {
     "FeatureConfig.dataset_load_split_at": (["min", "max", "avg", 1], ["mean"]),
     "FeatureConfig.dataset_virtual_speakers": ([0, 8], [-1, 9]),
     **{f"{config}.model_save_path": TEXT for config in ("PublishConfig", "TrainRequest")},
-    "PublishConfig.minimum_uar": SHARE,
+    "AcceptanceConfig.minimum_uar": SHARE,
     "PublishConfig.receipt": (["", "a" * 64, "0-z"], ["a" * 65, "a/b", "a.b", "a\n"]),
     "TrainingConfig.random_state": ([0, 2**32 - 1], [-1, 2**32]),
     "StreamConfig.sample_rate_hz": ([4_000, 192_000], [3_999, 192_001]),
