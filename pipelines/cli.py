@@ -77,6 +77,8 @@ def cross_validate(
     folds: options.Folds = None,
     group: options.Group = None,
     fold_file: options.FoldFile = None,
+    enrollment_clips: options.EnrollmentClips = None,
+    enrollment_of: options.EnrollmentOf = None,
     random_state: options.RandomState = None,
     dataset_load_split_at: options.SplitAt = None,
     dataset_load_normalize: options.Normalize = None,

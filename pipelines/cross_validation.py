@@ -36,6 +36,7 @@ def cross_validation_pipeline_on(cluster: ClusterSettings | None) -> Any:
         group: str = "",
         fold_file: str = "",
         enrollment_clips: str = "0",
+        enrollment_of: str = "speaker",
         random_state: int = 42,
         dataset_force: bool = False,
         dataset_load_split_at: str = OF_THE_MODEL_TYPE["dataset_load_split_at"],
@@ -56,6 +57,12 @@ def cross_validation_pipeline_on(cluster: ClusterSettings | None) -> Any:
             dataset_load_split_at=dataset_load_split_at,
             dataset_feature_extract_methods=dataset_feature_extract_methods,
             dataset_virtual_speakers=dataset_virtual_speakers,
+            protocol=protocol,
+            folds=folds,
+            group=group,
+            fold_file=fold_file,
+            enrollment_clips=enrollment_clips,
+            enrollment_of=enrollment_of,
         )
         corpus = download(data_path=data_path, remote_url=remote_url, dataset_force=dataset_force).after(checked)
         place("download", corpus)
@@ -87,6 +94,7 @@ def cross_validation_pipeline_on(cluster: ClusterSettings | None) -> Any:
                 group=group,
                 fold_file=fold_file,
                 enrollment_clips=enrollment_clips,
+                enrollment_of=enrollment_of,
                 random_state=random_state,
                 model_type=model_type,
                 model_config=model_config,

@@ -52,6 +52,7 @@ def training_pipeline_on(cluster: ClusterSettings | None) -> Any:
             dataset_load_split_at=dataset_load_split_at,
             dataset_feature_extract_methods=dataset_feature_extract_methods,
             dataset_virtual_speakers=dataset_virtual_speakers,
+            minimum_uar=minimum_uar,
         )
         corpus = download(data_path=data_path, remote_url=remote_url, dataset_force=dataset_force).after(checked)
         place("download", corpus)

@@ -48,6 +48,7 @@ def default_model_type() -> str:
 
 NonEmpty = Annotated[str, Field(min_length=1, strict=True)]
 SplitAt = Literal["min", "max", "avg"] | int
+EnrollmentOf = Literal["speaker", "corpus"]
 
 
 class DownloadConfig(Config):
@@ -144,13 +145,18 @@ class TrainingConfig(Config):
         return parse(MODEL_TYPES.get(model_type).Config, value, at="model_config")
 
 
-class PublishConfig(Config):
+class AcceptanceConfig(Config):
+    """What a model has to reach."""
+
+    minimum_uar: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.0
+    """Least UAR, on the held-out recordings, of a model that is saved."""
+
+
+class PublishConfig(AcceptanceConfig):
     """Where a model goes that is good enough."""
 
     model_save_path: NonEmpty
     """Folder that the model's folder is saved into."""
-    minimum_uar: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.0
-    """Least UAR, on the held-out recordings, of a model that is saved."""
     receipt: Annotated[str, Field(pattern="^[A-Za-z0-9-]{0,64}$")] = ""
     """Name of a note to leave beside the models, which says what became of this one; empty leaves none."""
 
@@ -192,8 +198,10 @@ class CrossValidationConfig(TrainingConfig):
     """Where the folds of kfold reside: a CSV with columns `file` and `fold`, or EmoBox's folder or zip
     (`ser.evaluation.fold_file`); a path or http(s)://. Empty deals them."""
     enrollment_clips: int | Literal["all"] = 0
-    """Of a model that adapts to speakers: how many other recordings of the judged one's speaker it hears before,
-    without their labels. "all" has it hear every one of the test part, the judged one too."""
+    """Of a model that adapts to speakers: how many other recordings it hears before it judges one, without their
+    labels. "all" has it hear every one of the test part, the judged one too."""
+    enrollment_of: EnrollmentOf = "speaker"
+    """Whose recordings those are: the speaker's, or anybody's of the same corpus, as where nobody knows who speaks."""
 
     @pydantic.field_validator("enrollment_clips", mode="before")
     @classmethod
@@ -203,6 +211,13 @@ class CrossValidationConfig(TrainingConfig):
         if value == "all" or (isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_CLIPS):
             return value
         raise PydanticCustomError("enrollment_clips", f"expected a number from 0 to {MOST_CLIPS}, or 'all'")
+
+    @pydantic.model_validator(mode="after")
+    def _somebody_is_heard(self) -> Self:
+        if self.enrollment_of != "speaker" and not self.enrollment_clips:
+            why = f"expected enrollment_clips as well, of which there are none; got {self.enrollment_of!r}"
+            raise ConfigError([FieldViolation("enrollment_of", why)])
+        return self
 
     @pydantic.model_validator(mode="after")
     def _folds_are_of_kfold(self) -> Self:

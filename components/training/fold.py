@@ -14,6 +14,7 @@ def train_fold(
     group: str,
     fold_file: str,
     enrollment_clips: str,
+    enrollment_of: str,
     random_state: int,
     model_type: str,
     model_config: dict,
@@ -28,7 +29,8 @@ def train_fold(
         folds: How many; of kfold only.
         group: What keeps recordings in one fold; of kfold only.
         fold_file: Where folds of kfold that are given reside; empty deals them.
-        enrollment_clips: Unlabelled clips of the judged speaker that a model that adapts hears first: a number, or all.
+        enrollment_clips: Unlabelled clips that a model that adapts hears before it judges one: a number, or all.
+        enrollment_of: Whose they are: speaker or corpus.
         random_state: Seed of everything random.
         model_type: Registered name of the model type.
         model_config: The model type's config; what is left out has its default.
@@ -50,6 +52,7 @@ def train_fold(
                 "group": group,
                 "fold_file": fold_file,
                 "enrollment_clips": enrollment_clips,
+                "enrollment_of": enrollment_of,
                 "random_state": random_state,
                 "model_type": model_type,
                 "model_config": model_config,

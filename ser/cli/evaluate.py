@@ -40,13 +40,8 @@ def command(
     folds: options.Folds = None,
     group: options.Group = None,
     fold_file: options.FoldFile = None,
-    enrollment_clips: Annotated[
-        str | None,
-        typer.Option(
-            help="With --protocol: unlabelled clips of the speaker that a model that adapts hears first: a number, or "
-            "all, the judged one too [default: 0]"
-        ),
-    ] = None,
+    enrollment_clips: options.EnrollmentClips = None,
+    enrollment_of: options.EnrollmentOf = None,
     workers: Annotated[int, typer.Option(min=1, help="With --protocol: folds trained at once, one core each.")] = 1,
     request: options.RequestFile = None,
     remote_url: options.RemoteUrl = None,

@@ -68,6 +68,18 @@ FoldFile = Annotated[
         show_default=False,
     ),
 ]
+EnrollmentClips = Annotated[
+    str | None,
+    typer.Option(
+        help="Unlabelled clips that a model that adapts hears before it judges one: a number, or all, the judged one "
+        "too [default: 0]",
+        show_default=False,
+    ),
+]
+EnrollmentOf = Annotated[
+    str | None,
+    typer.Option(help="Whose clips those are: the judged one's speaker or corpus [default: speaker]"),
+]
 Force = Annotated[bool | None, typer.Option(help="Redo every stage though its result is there.")]
 
 

@@ -48,16 +48,54 @@ def uar_over_groups(
         predicted: int64, shape (n,).
         groups: Of each recording.
     """
+    return mean_uar_over_groups(truth, (truth == predicted).astype(np.float64), groups)
+
+
+def uar_difference_over_groups(
+    truth: npt.NDArray[np.int64],
+    hits: npt.NDArray[np.float64],
+    other_hits: npt.NDArray[np.float64],
+    groups: Sequence[str],
+) -> tuple[float, float]:
+    """As `uar_over_groups`, of the difference of two UARs of the same recordings: both are of the same draws.
+
+    Args:
+        truth: int64, shape (n,).
+        hits: float64, shape (n,): whether a recording was told right, or how often, from 0 to 1.
+        other_hits: The same of what is subtracted.
+        groups: Of each recording.
+    """
+    return _percentiles(_resampled(truth, hits, groups) - _resampled(truth, other_hits, groups))
+
+
+def mean_uar_over_groups(
+    truth: npt.NDArray[np.int64], hits: npt.NDArray[np.float64], groups: Sequence[str]
+) -> tuple[float, float]:
+    """As `uar_over_groups`, of the mean UAR of several models of the same recordings.
+
+    Args:
+        truth: int64, shape (n,).
+        hits: float64, shape (n,): how many of the models told a recording right, as a share.
+        groups: Of each recording.
+    """
+    return _percentiles(_resampled(truth, hits, groups))
+
+
+def _resampled(
+    truth: npt.NDArray[np.int64], right: npt.NDArray[np.float64], groups: Sequence[str]
+) -> npt.NDArray[np.float64]:
+    """The UAR of each draw, float64, shape (RESAMPLES,); the same groups have the same draws."""
     names, group = np.unique(np.array(groups), return_inverse=True)
     classes, label = np.unique(truth, return_inverse=True)
     counts, hits = np.zeros((2, len(names), len(classes)))
     np.add.at(counts, (group, label), 1)
-    np.add.at(hits, (group, label), truth == predicted)
+    np.add.at(hits, (group, label), right)
     share = np.full(len(names), 1 / len(names))
     drawn = np.random.default_rng(SEED).multinomial(len(names), share, size=RESAMPLES)
     of_class = drawn @ counts
     recalls = np.divide(drawn @ hits, of_class, out=np.zeros(of_class.shape), where=of_class > 0)
-    return _percentiles(recalls.sum(axis=1) / (of_class > 0).sum(axis=1))
+    uars: npt.NDArray[np.float64] = recalls.sum(axis=1) / (of_class > 0).sum(axis=1)
+    return uars
 
 
 def _percentiles(values: npt.NDArray[np.float64]) -> tuple[float, float]:

@@ -18,7 +18,7 @@ from ser.features.training_set import TrainingSet
 from ser.formats import REPORT_FORMAT
 from ser.progress import Reporter, silent
 from ser.request import CrossValidationConfig
-from ser.steps.enrolling import enrolled
+from ser.steps.enrolling import enrolled, enrolment_told
 from ser.steps.evaluation import printable
 from ser.steps.feature_extraction import SETTINGS, load_features, load_frontend
 from ser.steps.fitting import fit_on
@@ -76,6 +76,7 @@ def protocol_identity(features: Path, config: CrossValidationConfig) -> dict[str
         "group": config.group,
         "fold_file": read_fold_file(config.fold_file).digest if config.fold_file else "",
         "enrollment_clips": config.enrollment_clips,
+        "enrollment_of": config.enrollment_of,
     }
 
 
@@ -177,7 +178,15 @@ def summarise(scores: Sequence[Path], report_folder: Path, *, force: bool = Fals
         model_id=f"{protocol}: {first['model_type']}",
         model_type=first["model_type"],
         corpus=first["source"],
-        protocol=_sentence(protocol, len(names), list(by_seed), first["group"], first["fold_file"], unheard=unheard),
+        protocol=_sentences(
+            protocol,
+            len(names),
+            list(by_seed),
+            first["group"],
+            first["fold_file"],
+            first["enrolled"],
+            unheard=unheard,
+        ),
         settings=printable({**first["settings"], "random_state": list(by_seed)}),
         history={},
         cross_validated=result,
@@ -226,7 +235,14 @@ def _write(
     everything = load_features(features)
     split = _fold(features, config, fold)
     test = everything.select(split.test)
-    told = enrolled(fitted.adaptation, test, training.frontend, config.enrollment_clips, seed=config.random_state)
+    told = enrolled(
+        fitted.adaptation,
+        test,
+        training.frontend,
+        config.enrollment_clips,
+        of=config.enrollment_of,
+        seed=config.random_state,
+    )
     score(test, fitted.predict(test.rows, told), everything.classes).save(folder / SCORES)
     settings = read_json(features / SETTINGS)
     write_json(
@@ -238,20 +254,22 @@ def _write(
             "group": config.group,
             "fold_file": read_fold_file(config.fold_file).name if config.fold_file else "",
             "speakers_unheard": speakers_unheard(everything.samples, split),
+            "enrolled": enrolment_told(config.enrollment_clips, config.enrollment_of) if fitted.adaptation else "",
             "model_type": config.model_type,
             "random_state": config.random_state,
             "source": settings["source"],
             "settings": {
                 "model_config": config.hyperparameters.model_dump(),
                 "enrollment_clips": config.enrollment_clips,
+                "enrollment_of": config.enrollment_of,
                 **settings["config"],
             },
         },
     )
 
 
-def _sentence(
-    protocol: Protocol, count: int, seeds: Sequence[int], group: str, fold_file: str, *, unheard: bool
+def _sentences(
+    protocol: Protocol, count: int, seeds: Sequence[int], group: str, fold_file: str, enrolled: str, *, unheard: bool
 ) -> str:
     by_seed = f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {', '.join(map(str, seeds))}"
     heard = "No speaker is on both sides" if unheard else "Speakers may be on both sides"
@@ -280,4 +298,5 @@ def _sentence(
         ),
         Protocol.LOCO: f"Leave one corpus out: {count} models, each judged on the corpus that it has never heard.",
     }[protocol]
-    return f"{split} All pieces of a file are on one side; a file's probabilities are the mean of its pieces'."
+    pieces = "All pieces of a file are on one side; a file's probabilities are the mean of its pieces'."
+    return " ".join(filter(None, (split, enrolled, pieces)))

@@ -78,6 +78,14 @@ def test_what_is_said_is_not_left_to_the_model_type(said: dict[str, Any], place:
         ({"model_type": "Perceptron"}, "model_type: unknown model type 'Perceptron'"),
         ({"model_config": {"epochs": 3}}, "model_config.epochs: unknown field"),
         ({"random_state": -1}, "random_state"),
+        ({"minimum_uar": 1.5}, "minimum_uar"),
+        ({"protocol": "looo"}, "protocol"),
+        ({"protocol": "kfold", "folds": 1}, "folds"),
+        ({"group": "text"}, "group: expected none with protocol loso"),
+        ({"protocol": "kfold", "group": "session"}, "group: expected one of"),
+        ({"enrollment_clips": "some"}, "enrollment_clips: expected a number"),
+        ({"enrollment_clips": "3", "enrollment_of": "gender"}, "enrollment_of"),
+        ({"enrollment_of": "corpus"}, "enrollment_of: expected enrollment_clips as well"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, dict) else "",
 )
@@ -88,6 +96,17 @@ def test_what_does_not_fit_ends_the_step_by_one_line(
         call(check_request, **{**ASKED, **wrong})
     assert ended.value.code == 2
     assert capsys.readouterr().err.startswith(f"ser: {says}")
+
+
+def test_a_file_of_folds_that_is_not_there_ends_the_step(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "folds.csv"
+    asked = {**ASKED, "protocol": "kfold", "fold_file": str(file)}
+    with pytest.raises(SystemExit) as ended:
+        call(check_request, **asked)
+    assert ended.value.code == 3
+    assert capsys.readouterr().err.startswith("ser: fold_file: ")
+    file.write_text("file,fold\na.wav,1\nb.wav,2\n")
+    assert call(check_request, **asked)[0] == "max"
 
 
 def test_an_encoder_that_is_not_there_ends_the_step(

@@ -42,7 +42,7 @@ def folds(tmp_path: Path) -> dict[str, ScoredSamples]:
         facts = {
             "fold": name, "all_folds": list(FOLDS), "protocol": "kfold", "model_type": "KerasClassifier",
             "random_state": 42, "source": "made up", "settings": {}, "group": "",
-            "fold_file": "", "speakers_unheard": False,
+            "fold_file": "", "speakers_unheard": False, "enrolled": "",
         }  # fmt: skip
 
         def write(folder: Path, scored: ScoredSamples = made[name], facts: dict[str, Any] = facts) -> None:

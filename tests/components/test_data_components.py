@@ -22,7 +22,8 @@ from tests.components.calling import call, components
 TESTED = {
     "check_request": {
         "random_state", "model_type", "model_config", "dataset_load_split_at", "dataset_feature_extract_methods",
-        "dataset_virtual_speakers",
+        "dataset_virtual_speakers", "minimum_uar", "protocol", "folds", "group", "fold_file", "enrollment_clips",
+        "enrollment_of",
     },
     "download": {"data_path", "remote_url", "dataset_force"},
     "feature_extraction": {
@@ -36,8 +37,8 @@ TESTED = {
     "join_features": {"parts"},
     "training": {"features", "random_state", "model_type", "model_config"},
     "train_fold": {
-        "features", "fold", "protocol", "folds", "group", "fold_file", "enrollment_clips", "random_state", "model_type",
-        "model_config",
+        "features", "fold", "protocol", "folds", "group", "fold_file", "enrollment_clips", "enrollment_of",
+        "random_state", "model_type", "model_config",
     },
     "plan_folds": {"corpus", "protocol", "folds", "group", "fold_file", "random_state", "model_type", "model_config"},
     "evaluation": {"features", "model", "model_save_path", "minimum_uar", "receipt"},

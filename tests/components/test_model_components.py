@@ -61,7 +61,7 @@ def test_a_training_follows_each_setting(setting: str, features: Path, tmp_path:
 
 FOLD: dict[str, Any] = {
     **CHANGED, "model_config": {"epochs": 1}, "protocol": "kfold", "folds": 3, "group": "text",
-    "fold_file": "", "enrollment_clips": "2", "fold": "fold 3",
+    "fold_file": "", "enrollment_clips": "2", "enrollment_of": "corpus", "fold": "fold 3",
 }  # fmt: skip
 """None is a default, of the request or of the pipeline."""
 

@@ -50,6 +50,11 @@ CROSS_VALIDATE_FLAGS = {
     "folds": (["--folds", "3"], {"folds": 3}),
     "group": (["--protocol", "kfold", "--group", "text"], {"protocol": "kfold", "group": "text"}),
     "fold_file": (["--protocol", "kfold", "--fold-file", "f.csv"], {"protocol": "kfold", "fold_file": "f.csv"}),
+    "enrollment_clips": (["--enrollment-clips", "all"], {"enrollment_clips": "all"}),
+    "enrollment_of": (
+        ["--enrollment-clips", "6", "--enrollment-of", "corpus"],
+        {"enrollment_clips": 6, "enrollment_of": "corpus"},
+    ),
 }
 SUBMIT_FLAGS = {
     **REQUEST_FLAGS,

@@ -220,6 +220,10 @@ def test_a_protocol_that_the_corpus_cannot_have_is_refused_before_its_features_a
             ["--protocol", "kfold", "--group", "session"],
             ["group", "gender, corpus, or a column", "session"],
         ),
+        (
+            ["--protocol", "loco", "--enrollment-of", "corpus"],
+            ["enrollment_of", "expected enrollment_clips as well", "'corpus'"],
+        ),
         (["--protocol", "loso", "--seeds", "1,1"], ["seeds", "different numbers", "1,1"]),
         (["--protocol", "loso", "--seeds", "one"], ["seeds", "'one'"]),
         (["--protocol", "loso", "--model-type", "Perceptron"], ["model_type", "Perceptron"]),

@@ -45,6 +45,7 @@ EVALUATE = SHARED | {
     "group": (["--group", "text"], "text"),
     "fold_file": (["--fold-file", "folds.csv"], "folds.csv"),
     "enrollment_clips": (["--enrollment-clips", "6"], 6),
+    "enrollment_of": (["--enrollment-clips", "6", "--enrollment-of", "corpus"], "corpus"),
 }
 OF_EVALUATION = {"seeds": (["--seeds", "3,5"], [3, 5]), "report": (["--report", "r"], Path("r")),
                  "workers": (["--workers", "2"], 2), "as_json": (["--json"], True)}  # fmt: skip

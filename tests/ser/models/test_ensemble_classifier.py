@@ -23,7 +23,7 @@ from ser.models import MODEL_TYPES
 from ser.predictor import Predictor
 from ser.progress import silent
 from ser.request import CrossValidationConfig, TrainRequest
-from ser.steps.cross_validation import SCORES, load_scores, train_fold
+from ser.steps.cross_validation import load_scores, summarise, train_fold
 from ser.steps.enrolling import enrolled
 from ser.steps.feature_extraction import extract_features, load_features, load_frontend
 from ser.steps.fitting import fit_on
@@ -144,14 +144,19 @@ def test_enrollment_clips_are_never_the_judged_one(corpus: FeatureSet, frontend:
     ]
 
 
-def test_a_protocol_lets_clips_be_enrolled(folder: Path, fold: Fold, tmp_path: Path) -> None:
-    answers = []
-    for clips in ("0", "all"):
-        settings = {"model_type": "EnsembleClassifier", "model_config": SMALL, "enrollment_clips": clips}
-        train_fold(folder, tmp_path / clips, parse(CrossValidationConfig, settings), fold.name)
-        answers.append(load_scores(tmp_path / clips).probabilities)
-        assert (tmp_path / clips / SCORES).is_file()
-    assert not np.array_equal(*answers)
+def test_a_protocol_lets_clips_of_the_speaker_or_the_corpus_be_enrolled(folder: Path, tmp_path: Path) -> None:
+    body = {"model_type": "EnsembleClassifier", "model_config": SMALL, "protocol": "holdout"}
+    answers = {}
+    for clips, of in (("0", "speaker"), ("all", "speaker"), ("all", "corpus")):
+        config = parse(CrossValidationConfig, {**body, "enrollment_clips": clips, "enrollment_of": of})
+        train_fold(folder, tmp_path / clips / of, config, "holdout")
+        answers[clips, of] = load_scores(tmp_path / clips / of).probabilities.tobytes()
+        summarise([tmp_path / clips / of], tmp_path / "report" / clips / of)
+        page = (tmp_path / "report" / clips / of / "report.html").read_text()
+        assert (f"all recordings of its {of} that the fold judges are heard without their labels" in page) is (
+            clips == "all"
+        )
+    assert len(set(answers.values())) == 3
 
 
 @pytest.mark.parametrize("clips", [-1, True, "some", 1.5, 10_001])

@@ -8,20 +8,22 @@ import pytest
 from ser.features import EXTRACTORS
 from ser.features.feature_set import FeatureSet, Sample
 from ser.features.frontend import FrontEnd
+from ser.request import EnrollmentOf
 from ser.speakers.statistics import SpeakerAdaptation
-from ser.steps.enrolling import enrolled
+from ser.steps.enrolling import enrolled, enrolment_told
 
 METHOD = EXTRACTORS.get("Functionals")
 FRONTEND = FrontEnd(4_000, normalize=True, extractors={"Functionals": METHOD.create(METHOD.Config(), [])})
 SPEAKERS = ("a", "b", "a", "a", "b", "c", "a")
+CORPORA = ("x", "y", "y", "x", "y", "y", "y")
 PIECES = (1, 1, 2, 1, 1, 1, 1)
 
 
 def _test_part() -> FeatureSet:
     """Rows of powers of two, so that a sum of them tells which they were; the third clip has two pieces."""
     samples = tuple(
-        Sample(f"{number}.wav", speaker, "", "", "joy", 1.0, pieces)
-        for number, (speaker, pieces) in enumerate(zip(SPEAKERS, PIECES, strict=True))
+        Sample(f"{number}.wav", speaker, "", "", "joy", 1.0, pieces, corpus)
+        for number, (speaker, pieces, corpus) in enumerate(zip(SPEAKERS, PIECES, CORPORA, strict=True))
     )
     rows = np.tile(2.0 ** np.arange(sum(PIECES))[:, None], (1, FRONTEND.num_features)).astype(np.float32)
     return FeatureSet(rows, samples)
@@ -34,9 +36,11 @@ STRANGER = FRONTEND.statistics(np.full((1, FRONTEND.num_features), 0.5, dtype=np
 ADAPTATION = SpeakerAdaptation.fit([("somebody", STRANGER)])
 
 
-def heard(clips: object, adaptation: SpeakerAdaptation = ADAPTATION, seed: int = 1) -> list[tuple[set[int], int]]:
+def heard(
+    clips: object, adaptation: SpeakerAdaptation = ADAPTATION, seed: int = 1, of: EnrollmentOf = "speaker"
+) -> list[tuple[set[int], int]]:
     """Of each row, the numbers of the clips that were heard, and how many the statistics say."""
-    told = enrolled(adaptation, TEST, FRONTEND, clips, seed=seed)  # type: ignore[arg-type]
+    told = enrolled(adaptation, TEST, FRONTEND, clips, of=of, seed=seed)  # type: ignore[arg-type]
     assert len(told) == sum(PIECES)
     return [
         ({n for n, bits in enumerate(OF_CLIP) if one and int(one.total[0]) & bits}, one.clips if one else 0)
@@ -48,22 +52,48 @@ ROWS = [number for number, pieces in enumerate(PIECES) for _ in range(pieces)]
 """Of each row, the clip."""
 
 
-def of_speaker(number: int) -> set[int]:
-    return {place for place, speaker in enumerate(SPEAKERS) if speaker == SPEAKERS[number]}
+def alike(number: int, of: EnrollmentOf) -> set[int]:
+    """The clips of the same speaker, or of the same corpus."""
+    values = {"speaker": SPEAKERS, "corpus": CORPORA}[of]
+    return {place for place, value in enumerate(values) if value == values[number]}
 
 
-def test_all_are_the_speaker_s_own_with_the_judged_one() -> None:
-    for (clips, count), number in zip(heard("all"), ROWS, strict=True):
-        assert clips == of_speaker(number)
+of_either = pytest.mark.parametrize("of", ["speaker", "corpus"])
+
+
+@of_either
+def test_all_are_the_speaker_s_or_the_corpus_s_own_with_the_judged_one(of: EnrollmentOf) -> None:
+    for (clips, count), number in zip(heard("all", of=of), ROWS, strict=True):
+        assert clips == alike(number, of)
         assert count == len(clips)
 
 
+@of_either
 @pytest.mark.parametrize("asked", [1, 2, 3, 100])
-def test_some_are_others_of_the_same_speaker_as_many_as_there_are(asked: int) -> None:
-    for (clips, count), number in zip(heard(asked), ROWS, strict=True):
-        others = of_speaker(number) - {number}
+def test_some_are_others_of_the_same_speaker_or_corpus_as_many_as_there_are(asked: int, of: EnrollmentOf) -> None:
+    for (clips, count), number in zip(heard(asked, of=of), ROWS, strict=True):
+        others = alike(number, of) - {number}
         assert clips <= others
         assert count == len(clips) == min(asked, len(others))
+
+
+@pytest.mark.parametrize(
+    ("clips", "of", "told"),
+    [
+        (0, "speaker", ""),
+        (1, "corpus", "1 other recording of its corpus that the fold judges (or as many as there are) are"),
+        (12, "speaker", "12 other recordings of its speaker that the fold judges (or as many as there are) are"),
+        ("all", "corpus", "all recordings of its corpus that the fold judges are"),
+    ],
+)
+def test_what_is_heard_is_told(clips: int, of: EnrollmentOf, told: str) -> None:
+    sentence = enrolment_told(clips, of)
+    assert (
+        sentence.startswith(f"Before a recording is judged, {told} heard without their labels")
+        if told
+        else not sentence
+    )
+    assert sentence.endswith("itself too.") is (clips == "all")
 
 
 def test_none_are_heard_where_none_is_asked_for() -> None:

@@ -21,7 +21,7 @@ from ser.storage.files import make_folder
 from ser.storage.strict_json import fingerprint
 from tests.forgery import forge_stamp
 
-BASE: dict[str, Any] = {"model_type": "EnsembleClassifier", "protocol": "kfold"}
+BASE: dict[str, Any] = {"model_type": "EnsembleClassifier", "protocol": "kfold", "enrollment_clips": 2}
 OTHER: dict[str, dict[str, Any]] = {
     "random_state": {"random_state": 7},
     "model_type": {"model_type": "FunctionalsClassifier"},
@@ -31,6 +31,7 @@ OTHER: dict[str, dict[str, Any]] = {
     "group": {"group": "text"},
     "fold_file": {"fold_file": "folds.csv"},
     "enrollment_clips": {"enrollment_clips": 3},
+    "enrollment_of": {"enrollment_of": "corpus"},
     "dataset_load_split_at": {"dataset_load_split_at": "avg"},
     "dataset_load_normalize": {"dataset_load_normalize": False},
     "dataset_feature_extract_methods": {"dataset_feature_extract_methods": {"MFCC": {"num_cepstral": 12}}},
