@@ -23,6 +23,7 @@ from rich.console import Console
 from rich.table import Table
 from sklearn.metrics import roc_auc_score
 
+from benchmarks.altered import in_noise, over_telephone, the_first
 from ser.audio.recordings import SAMPLE_RATE_HZ, Samples
 from ser.bundles.judgements import Judgements
 from ser.config import parse
@@ -131,9 +132,9 @@ def _sounds(home: Corpus) -> Iterator[tuple[str, list[Samples]]]:
     random = np.random.default_rng(0)
     clips = [samples for _, samples in home.dataset][::EVERY]
     for decibels in (20, 10, 0):
-        yield f"noise of {decibels} dB", [_noisy(clip, decibels, random) for clip in clips]
-    yield "telephone, 300 to 3,400 Hz", [_telephone(clip) for clip in clips]
-    yield "first second", [clip[:SAMPLE_RATE_HZ] for clip in clips]
+        yield f"noise of {decibels} dB", [in_noise(decibels)(clip, random) for clip in clips]
+    yield "telephone, 300 to 3,400 Hz", [over_telephone(clip, random) for clip in clips]
+    yield "first second", [the_first(1)(clip, random) for clip in clips]
     yield "backwards", [np.ascontiguousarray(clip[::-1]) for clip in clips]
     length = SECONDS * SAMPLE_RATE_HZ
     whole = [np.resize(clip / np.float32(np.abs(clip).max()), length) for clip in clips]
@@ -144,20 +145,6 @@ def _sounds(home: Corpus) -> Iterator[tuple[str, list[Samples]]]:
     yield "white noise", [(random.standard_normal(length) / 10).astype(np.float32) for _ in pitches]
     yield "tones", [_chord(moments, [pitch]) for pitch in pitches]
     yield "chords", [_chord(moments, [pitch * ratio for ratio in (1, 1.26, 1.5, 2)]) for pitch in pitches]
-
-
-def _noisy(clip: Samples, decibels: float, random: np.random.Generator) -> Samples:
-    noise = random.standard_normal(len(clip)) * np.sqrt(np.square(clip).mean()) * 10 ** (-decibels / 20)
-    noisy: Samples = (clip + noise).astype(np.float32)
-    return noisy
-
-
-def _telephone(clip: Samples) -> Samples:
-    spectrum: npt.NDArray[np.complex128] = np.fft.rfft(clip)
-    frequencies = np.fft.rfftfreq(len(clip), 1 / SAMPLE_RATE_HZ)
-    spectrum[(frequencies < 300) | (frequencies > 3_400)] = 0
-    narrow: Samples = np.fft.irfft(spectrum, len(clip)).astype(np.float32)
-    return narrow
 
 
 def _chord(moments: npt.NDArray[np.float64], pitches: list[float]) -> Samples:
