@@ -53,11 +53,17 @@ def main() -> None:
     parser.add_argument("--corpus", default="embedded:", help="as --remote-url of ser train")
     parser.add_argument("--model-type", nargs="+", default=["EnsembleClassifier"])
     parser.add_argument("--int8", action="store_true", help="weights of eight bits")
+    parser.add_argument(
+        "--dataset-feature-extract-methods",
+        type=json.loads,
+        help="as JSON; those that the model type has, if not given",
+    )
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2, 3, 4])
     parser.add_argument("--data", type=Path, help="keeps the corpus and its features")
     parser.add_argument("--out", type=Path, help="keeps what is predicted")
     arguments = parser.parse_args()
     done: Done = json.loads(arguments.out.read_text()) if arguments.out and arguments.out.exists() else {}
+    methods = arguments.dataset_feature_extract_methods
     with tempfile.TemporaryDirectory() as temporary:
         for model_type in arguments.model_type:
             request = parse(
@@ -68,6 +74,7 @@ def main() -> None:
                     "model_type": model_type,
                     "model_config": {"weights": "int8"} if arguments.int8 else {},
                     "model_save_path": temporary,
+                    **({"dataset_feature_extract_methods": methods} if methods else {}),
                 },
             )
             folder = Dataset(request.data_path, request.remote_url).features_of(request)

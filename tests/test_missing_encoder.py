@@ -63,10 +63,11 @@ def request() -> TrainRequest:
     [
         lambda _: ser.run(request()),
         lambda dataset: dataset.features_for("EncoderClassifier"),
+        lambda dataset: dataset.features_for("EnsembleClassifier"),
         lambda dataset: dataset.features_of(request()),
         lambda dataset: dataset.feature_extract({"SpeechEncoder": {}}),
     ],
-    ids=["run", "features_for", "features_of", "feature_extract"],
+    ids=["run", "features_for", "features_for the ensemble", "features_of", "feature_extract"],
 )
 def test_the_library_says_what_brings_it(ask: Callable[[ser.Dataset], object], folder: Path) -> None:
     dataset = ser.Dataset("data", CORPUS)

@@ -1,4 +1,4 @@
-"""What the experts read of an utterance, as a Keras network: functionals as they are, Fisher vectors of three views.
+"""What the experts read of an utterance, as a Keras network: vectors as they are, Fisher vectors of three views.
 
 Everything comes twice in a model that adapts: scaled by what is known of all speakers, and by the speaker's profile
 (`ser.speakers.statistics`), which lies behind the features in the input.
@@ -30,6 +30,8 @@ FRAMES = "SpeechFrames"
 """The extractor whose frames experts read by Fisher vectors."""
 VECTORS: Mapping[str, str] = MappingProxyType({"functionals": "Functionals", "encoder": "SpeechEncoder"})
 """Experts to the extractors whose vectors they read as they are."""
+PRETRAINED = frozenset({"encoder"})
+"""Experts that read what a pretrained network hears; the others know nothing but the corpus that they learn."""
 _MIXTURE_FRAMES = 25_000
 """Frames that mixtures are fitted to, of all; more change little."""
 _SAMPLED_ROWS = 1_000

@@ -1,7 +1,8 @@
 """An ensemble of experts, fitted on a training set, as one Keras network that adapts to speakers.
 
-Each expert is a ridge classifier over one part of the description; their scores are added. What they say of a training
-speaker's clips when they have not been solved with that speaker's fits the temperature: all inside the training part.
+Each expert is a ridge classifier over one part of the description. Their scores are added: of those that know the
+corpus alone by one weight, of one that reads what a pretrained encoder hears by another. What they say of a training
+speaker's clips when they have not been solved with that speaker's fits the weights: all inside the training part.
 There are two such ensembles, one over features scaled for all speakers and one over features scaled by a speaker's
 profile; the second has the more say, the more clips the profile is of. Each is the less sure, the farther a recording
 lies from what was learnt (`ser.experts.familiarity`).
@@ -18,12 +19,12 @@ import numpy.typing as npt
 from ser.acoustics.views import VIEWS
 from ser.corpora.schemes.base import is_unknown
 from ser.errors import TrainingError
-from ser.experts.description import VECTORS, Columns, describe
+from ser.experts.description import PRETRAINED, Columns, describe
 from ser.experts.familiarity import familiarity, heat, reach_of, unheard_distances
+from ser.experts.opinion_pool import fit_weights
 from ser.experts.profiles import Profiles, clip_statistics
 from ser.experts.ridge import Ridge, fit_ridge
 from ser.experts.rows import describe_rows
-from ser.experts.temperature import fit_temperature
 from ser.features.standardiser import Standardiser
 from ser.features.training_set import TrainingSet
 from ser.networks.fitted import Fitted
@@ -37,7 +38,7 @@ Array = npt.NDArray[np.float32]
 HALF_ADAPTED_CLIPS = 1.0
 """Of so many clips' profile, both ensembles have the same say."""
 FOLDS = 5
-"""Groups of speakers that do not vouch for each other when the temperature is fitted."""
+"""Groups of speakers that do not vouch for each other when weights are fitted."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,9 @@ class Recipe:
     adapts: bool
     """Whether there is the second ensemble."""
     penalty: float
-    """See `fit_ridge`."""
+    """See `fit_ridge`; of all experts but the encoder's."""
+    encoder_penalty: float = 0.0
+    """Of the encoder's expert, where it is read."""
     int8: bool = False
     """Whether it is served with weights of eight bits: Fisher vectors are not cut off then, to save constants."""
     n_components: int = 0
@@ -73,7 +76,7 @@ def fit_ensemble(training: TrainingSet, recipe: Recipe, *, seed: int, report: Re
     """
     import_tensorflow()
     import keras
-    from keras import layers, ops
+    from keras import ops
 
     from ser.experts.layers import Scale
 
@@ -103,29 +106,34 @@ def fit_ensemble(training: TrainingSet, recipe: Recipe, *, seed: int, report: Re
         labels, folds = training.labels, _folds(training)
         recordings = len(labels) // training.rows.copies
         logits, ratios, position = [], [], 0
+        measure = next((name for name in columns.vectors if name in PRETRAINED), next(iter(columns.vectors)))
         for description in descriptions:
-            experts, unheard = [], np.zeros((recordings, 1), dtype=np.float32)
-            far, unheard_far = [], []
+            # By whether they are of a pretrained encoder.
+            experts: dict[bool, list[Any]] = {}
+            unheard: dict[bool, Array] = {}
+            far, distances = inputs, np.empty(0, dtype=np.float32)
             for name, part in description.items():
-                ridge, scores = fit_ridge(rows[position], labels, folds, penalty=recipe.penalty)
+                pretrained = name in PRETRAINED
+                penalty = recipe.encoder_penalty if pretrained else recipe.penalty
+                ridge, scores = fit_ridge(rows[position], labels, folds, penalty=penalty)
+                said = experts.setdefault(pretrained, [])
                 if recipe.int8 and name in VIEWS:
-                    experts.append(_folded(ridge)(part))
+                    said.append(_folded(ridge)(part))
                 else:
                     scaled = Scale.by(ridge.scaling)(part)
-                    experts.append(_dense(ridge.weights, ridge.bias)(scaled))
-                    if name in VECTORS:
-                        far.append(ops.mean(ops.square(scaled), axis=-1, keepdims=True))
-                        unheard_far.append(unheard_distances(rows[position], folds, recordings))
-                unheard = unheard + scores[:recordings]
+                    said.append(_dense(ridge.weights, ridge.bias)(scaled))
+                    if name == measure:
+                        far = ops.mean(ops.square(scaled), axis=-1, keepdims=True)
+                        distances = unheard_distances(rows[position], folds, recordings)
+                unheard[pretrained] = unheard.get(pretrained, 0) + scores[:recordings]
                 position += 1
                 told.one_more()
-            distances = np.mean(unheard_far, axis=0)
             reach = reach_of(distances)
-            unheard = unheard / heat(distances / reach)[:, np.newaxis]
-            temperature = fit_temperature(unheard, labels[:recordings])
-            ratio = _average(far) * np.float32(1 / reach)
-            together = experts[0] if len(experts) == 1 else layers.Add()(experts)
-            logits.append(together * np.float32(1 / temperature) / heat(ratio, ops))
+            tempered = np.stack(list(unheard.values())) / heat(distances / reach)[:, np.newaxis]
+            weights = fit_weights(tempered, labels[:recordings])
+            ratio = far * np.float32(1 / reach)
+            weighted = [_sum(group) * weight for group, weight in zip(experts.values(), weights, strict=True)]
+            logits.append(_sum(weighted) / heat(ratio, ops))
             ratios.append(ratio)
     total, ratio = logits[0], ratios[0]
     if recipe.adapts:
@@ -155,10 +163,10 @@ def _folded(ridge: Ridge) -> Any:
     return _dense(weights, ridge.bias - ridge.scaling.mean @ weights)
 
 
-def _average(tensors: list[Any]) -> Any:
+def _sum(tensors: list[Any]) -> Any:
     from keras import layers
 
-    return tensors[0] if len(tensors) == 1 else layers.Average()(tensors)
+    return tensors[0] if len(tensors) == 1 else layers.Add()(tensors)
 
 
 def _folds(training: TrainingSet) -> npt.NDArray[np.int64]:

@@ -2,8 +2,9 @@
 
 The distance of a recording is the mean square of its features, each scaled to a deviation of 1 over the training rows:
 about 1 for what resembles the training, more for another language, room or telephone, far more for what is no speech.
-Beyond the reach, a distance that is exceptional for a stranger of the training corpus itself, probabilities are
-lowered. Within one foreign corpus, distance does not tell the right answers from the wrong ones.
+Measured are the features that a pretrained encoder gives, where there are such; functionals, by which other corpora
+look more alike, where not. Beyond the reach, a distance that is exceptional for a stranger of the training corpus
+itself, probabilities are lowered. Within one foreign corpus, distance does not tell the right answers from the wrong.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The flagship: functionals and Fisher vectors of three views, each judged by a linear expert, together."""
+"""All that is known of a recording, judged together: functionals, frames, and what a pretrained encoder hears."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class EnsembleClassifierConfig(Config):
     """By default what docs/accuracy.md has the figures of."""
 
     penalty: Annotated[Real, Field(gt=0, le=1_000)] = 1.0
-    """Of the squared weights of each expert."""
+    """Of the squared weights of each expert; of the encoder's, three times as much."""
     components: Annotated[Whole, Field(ge=2, le=256)] = 32
     """Gaussians that the Fisher vectors of a view are measured against."""
     dimensions: Annotated[Whole, Field(ge=2, le=44)] = 40
@@ -31,13 +31,23 @@ class EnsembleClassifierConfig(Config):
     """Whether the model adapts to speakers of whom clips are known; without, it takes half the time and the size."""
 
 
+ENCODER = "SpeechEncoder"
+"""The extractor that wants weights that others made."""
+ENCODER_PENALTY = 3.0
+"""The penalty of the encoder's expert by that of the others: each as it was found best alone."""
+
+
 @MODEL_TYPES.register()
 class EnsembleClassifier(ModelType[EnsembleClassifierConfig]):
-    """Four experts that adapt to speakers; solved, without epochs, in seconds."""
+    """Five experts that adapt to speakers; solved, without epochs, in seconds.
+
+    The fifth judges what a pretrained encoder hears. It is there by default; features without `SpeechEncoder` make an
+    ensemble of the four others, which need no weights that others made.
+    """
 
     Config = EnsembleClassifierConfig
     reads = ("Functionals", "SpeechFrames")
-    front_end = whole_clips(reads)
+    front_end = whole_clips((*reads, ENCODER))
 
     def fit(
         self,
@@ -51,10 +61,12 @@ class EnsembleClassifier(ModelType[EnsembleClassifierConfig]):
         """See `ModelType.fit`."""
         from ser.experts.ensemble import Recipe, fit_ensemble
 
+        heard = any(block.name == ENCODER for block in training.frontend.blocks)
         recipe = Recipe(
-            reads=self.reads,
+            reads=(*self.reads, ENCODER) if heard else self.reads,
             adapts=config.adapts,
             penalty=config.penalty,
+            encoder_penalty=ENCODER_PENALTY * config.penalty,
             int8=config.weights == "int8",
             n_components=config.components,
             n_dimensions=config.dimensions,

@@ -45,5 +45,11 @@ class SingleExpert(ModelType[SingleExpertConfigT]):
         """See `ModelType.fit`."""
         from ser.experts.ensemble import Recipe, fit_ensemble
 
-        recipe = Recipe(reads=self.reads, adapts=config.adapts, penalty=config.penalty, int8=config.weights == "int8")
+        recipe = Recipe(
+            reads=self.reads,
+            adapts=config.adapts,
+            penalty=config.penalty,
+            encoder_penalty=config.penalty,
+            int8=config.weights == "int8",
+        )
         return fit_ensemble(training, recipe, seed=seed, report=report)

@@ -22,7 +22,7 @@ WHOLE = ("max", 4)
 """Clips whole, and four virtual speakers."""
 FEATURES: dict[str, tuple[set[str], tuple[str, int]]] = {
     "EncoderClassifier": ({"SpeechEncoder"}, WHOLE),
-    "EnsembleClassifier": ({"Functionals", "SpeechFrames"}, WHOLE),
+    "EnsembleClassifier": ({"Functionals", "SpeechEncoder", "SpeechFrames"}, WHOLE),
     "FunctionalsClassifier": ({"Functionals"}, WHOLE),
     "TemporalNetworkClassifier": ({"SpeechFrames"}, WHOLE),
     "KerasClassifier": ({"MFCC", "SpeakerAndGenderAndTextType"}, ("min", 0)),

@@ -48,7 +48,7 @@ def test_the_defaults_are_those_of_the_api() -> None:
 def test_a_model_type_brings_the_features_that_it_reads() -> None:
     ensemble = request(model_type="EnsembleClassifier")
     assert ensemble.dataset_load_split_at == "max"
-    assert list(ensemble.dataset_feature_extract_methods) == ["Functionals", "SpeechFrames"]
+    assert list(ensemble.dataset_feature_extract_methods) == ["Functionals", "SpeechEncoder", "SpeechFrames"]
     assert ensemble.dataset_virtual_speakers == 4
     assert request(model_type="EnsembleClassifier", dataset_virtual_speakers=0).dataset_virtual_speakers == 0
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy.optimize import minimize_scalar
+from scipy.optimize import minimize, minimize_scalar
 from sklearn.linear_model import Ridge as RidgeOracle
 
 from ser.acoustics import HOP_SAMPLES
@@ -21,6 +21,7 @@ from ser.experts.profiles import Profiles, clip_statistics
 from ser.experts.rows import describe_rows
 from ser.experts.scaling import CLIP
 from ser.features.extractors.functionals import Functionals, FunctionalsConfig
+from ser.features.extractors.speech_encoder import SpeechEncoder, SpeechEncoderConfig
 from ser.features.extractors.speech_frames import COLUMNS, SpeechFrames, SpeechFramesConfig
 from ser.features.feature_set import FeatureSet, Sample
 from ser.features.frontend import FrontEnd
@@ -138,14 +139,14 @@ def test_the_virtual_speakers_do_not_vouch_for_the_temperature() -> None:
     """Their rows are the recordings' own, moved: what is fitted on the recordings alone stays."""
     learnt = training(SPEAKERS, voices=1)
     heard: list[tuple[int, int]] = []
-    original = ensemble.fit_temperature
+    original = ensemble.fit_weights
 
-    def watched(scores: np.ndarray, labels: np.ndarray) -> float:
-        heard.append((len(scores), len(labels)))
+    def watched(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        heard.append((scores.shape[1], len(labels)))
         return original(scores, labels)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ensemble, "fit_temperature", watched)
+        patch.setattr(ensemble, "fit_weights", watched)
         fit_ensemble(learnt, Recipe(("Functionals",), adapts=True, penalty=1.0), seed=1, report=silent)
     assert heard == [(180, 180)] * 2
 
@@ -281,27 +282,69 @@ RECIPE_OF_BOTH = Recipe(("Functionals", "SpeechFrames"), adapts=False, penalty=1
 def test_the_temperature_is_that_of_all_experts_together() -> None:
     experts: list[np.ndarray] = []
     tempered: list[np.ndarray] = []
-    solve, temper = ensemble.fit_ridge, ensemble.fit_temperature
+    solve, temper = ensemble.fit_ridge, ensemble.fit_weights
 
     def solve_and_tell(*arguments: Any, **settings: Any) -> Any:
         ridge, scores = solve(*arguments, **settings)
         experts.append(scores)
         return ridge, scores
 
-    def temper_and_tell(scores: np.ndarray, labels: np.ndarray) -> float:
+    def temper_and_tell(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
         tempered.append(scores)
         return temper(scores, labels)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ensemble, "fit_ridge", solve_and_tell)
-        patch.setattr(ensemble, "fit_temperature", temper_and_tell)
+        patch.setattr(ensemble, "fit_weights", temper_and_tell)
         learnt = with_frames(training(SPEAKERS))
         fit_ensemble(learnt, RECIPE_OF_BOTH, seed=1, report=silent)
     functionals = learnt.rows[np.arange(180)][:, :WIDTH].astype(np.float64)
     distances, reach = far(functionals, np.repeat([int(name[1]) for name in SPEAKERS], 2))
     expected = np.sum(experts, axis=0) / np.maximum(distances / reach, 1)[:, None] ** 2
     assert (len(experts), len(tempered)) == (4, 1)
-    np.testing.assert_allclose(tempered[0], expected, atol=1e-4)
+    np.testing.assert_allclose(tempered[0], expected[np.newaxis], atol=1e-4)
+
+
+class NarrowEncoder(SpeechEncoder):
+    """Stands where a pretrained encoder stands, and hears twelve numbers."""
+
+    def shape(self, piece_samples: int) -> tuple[int, ...]:  # noqa: ARG002
+        return (WIDTH,)
+
+
+def test_the_encoder_s_expert_has_its_own_weight_and_penalty_and_tells_what_is_familiar() -> None:
+    learnt = training(SPEAKERS)
+    rows, labels = learnt.rows[np.arange(180)], learnt.labels
+    rng = np.random.default_rng(7)
+    heard = (0.3 * rng.standard_normal(rows.shape) ** 3 + np.eye(3, WIDTH)[labels]).astype(np.float32)
+    extractors = {**FRONTEND.extractors, "SpeechEncoder": NarrowEncoder.create(SpeechEncoderConfig(), [])}
+    frontend = FrontEnd(16_000, normalize=True, extractors=extractors)
+    corpus = FeatureSet(np.concatenate([rows, heard], axis=1), learnt.samples)
+    both = TrainingSet.of(corpus, {sample.name for sample in learnt.samples}, frontend)
+    recipe = Recipe(("Functionals", "SpeechEncoder"), adapts=False, penalty=1.0, encoder_penalty=20.0)
+    found = fit_ensemble(both, recipe, seed=1, report=silent).judge(corpus.rows)
+
+    left_out = np.repeat([int(name[1]) for name in SPEAKERS], 2)
+    distances, reach = far(heard.astype(np.float64), left_out)
+    unheard, told = np.zeros((2, 180, 3)), np.zeros((2, 180, 3))
+    for place, (part, penalty) in enumerate([(rows, 1.0), (heard, 20.0)]):
+        columns = scaled(part.astype(np.float64))
+        told[place] = solved(columns, labels, np.arange(180), penalty).predict(columns)
+        for number in range(5):
+            test = left_out == number
+            unheard[place, test] = solved(columns, labels, np.flatnonzero(~test), penalty).predict(columns[test])
+    unheard /= np.maximum(distances / reach, 1)[:, None] ** 2
+    best = minimize(
+        lambda logs: surprise(np.tensordot(np.exp(logs), unheard, axes=1), labels), [0, 0], method="Nelder-Mead"
+    )
+    weights = np.exp(best.x)
+    assert max(weights) > 1.5 * min(weights)  # one weight for both would be another answer
+    ratio = np.square(scaled(heard.astype(np.float64))).mean(axis=1) / reach
+    scores = np.tensordot(weights, told, axes=1) / np.maximum(ratio, 1)[:, None] ** 2
+    expected = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(found.probabilities, expected, atol=0.01)
+    assert found.familiarity is not None
+    np.testing.assert_allclose(found.familiarity, 1 / (1 + ratio**4), atol=1e-3)
 
 
 def test_what_lies_behind_the_end_of_the_speech_says_nothing() -> None:

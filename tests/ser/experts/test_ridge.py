@@ -14,7 +14,6 @@ from ser.experts.gaussian_mixture import GaussianMixture, Whitening
 from ser.experts.layers import FisherVector
 from ser.experts.ridge import fit_ridge
 from ser.experts.scaling import CLIP, Moments
-from ser.experts.temperature import fit_temperature
 
 RNG = np.random.default_rng(11)
 LABELS = np.array([0, 1, 2] * 20 + [0] * 30)
@@ -179,14 +178,6 @@ def test_a_penalty_that_is_lost_beside_rows_that_depend_on_each_other_is_named(r
 def test_one_fold_alone_has_no_scores() -> None:
     _, scores = fit_ridge(ROWS, LABELS, np.zeros(90, dtype=np.int64), penalty=1.0)
     assert not scores.any()
-    assert fit_temperature(scores, LABELS) == 1
-
-
-def test_the_temperature_is_that_which_made_the_scores() -> None:
-    logits = RNG.standard_normal((20_000, 4)) * 2
-    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    labels = (probabilities.cumsum(axis=1) < RNG.random((20_000, 1))).sum(axis=1)
-    assert fit_temperature((logits * 0.25).astype(np.float32), labels) == pytest.approx(0.25, rel=0.06)
 
 
 def test_a_mixture_is_sklearn_s() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import reduce
 from operator import add
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,9 +36,10 @@ CONFIG = parse(CrossValidationConfig, {"model_type": "EnsembleClassifier", "mode
 
 @pytest.fixture(scope="module")
 def folder(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The features that the ensemble reads, with one virtual speaker."""
+    """The features that need no weights that others made, with one virtual speaker."""
     body = {"data_path": "d", "remote_url": "u", "model_save_path": "m", "model_type": "EnsembleClassifier"}
-    request = parse(TrainRequest, {**body, "dataset_virtual_speakers": 1})
+    methods: dict[str, Any] = {"Functionals": {}, "SpeechFrames": {}}
+    request = parse(TrainRequest, {**body, "dataset_virtual_speakers": 1, "dataset_feature_extract_methods": methods})
     folder = tmp_path_factory.mktemp("ensemble") / "features"
     extract_features(dataset.extract(), folder, request)
     return folder

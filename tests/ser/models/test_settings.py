@@ -168,6 +168,20 @@ def test_a_setting_does_what_it_says(kind: str, field: str) -> None:
     TABLE[kind][field](kind)
 
 
+def test_the_ensemble_has_an_expert_of_what_an_encoder_hears_that_bears_three_times_the_penalty() -> None:
+    front = training().frontend
+    encoder = next(block for block in front.blocks if block.name == "SpeechEncoder")
+    rows = training().rows[np.arange(COUNT)]
+    model = fitted("EnsembleClassifier", penalty=2.0)
+    moved = rows.copy()
+    moved[:, encoder.start : encoder.stop] += 1
+    assert np.abs(model.predict(moved) - model.predict(rows)).max() > 0.01
+    heard = model.model.get_weights()
+    alone = fitted("EncoderClassifier", penalty=6.0).model.get_weights()
+    kernel = next(one for one in alone if one.shape == (7, 3))
+    assert any(one.shape == (7, 3) and np.allclose(one, kernel, rtol=1e-4) for one in heard)
+
+
 def test_every_setting_of_every_model_type_is_in_the_table() -> None:
     found = {
         kind: set(MODEL_TYPES.get(kind).Config.model_fields)
