@@ -26,11 +26,8 @@ def fit_weights(scores: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]) 
         What the scores are to be multiplied by before they are added and the softmax is taken: float32, shape
         (n_experts,), 0.1 to 100; 1 each if no scores say anything.
     """
-    start = np.ones(len(scores))
-    if not scores.any():
-        return start.astype(np.float32)
-    given = scores.astype(np.float64)
-    # Convex: there is one answer, wherever the search begins.
+    given, start = scores.astype(np.float64), np.ones(len(scores))
+    # Convex: there is one answer wherever the search begins, which goes nowhere where scores say nothing.
     found = minimize(_surprise, start, (given, labels), jac=True, method="L-BFGS-B", bounds=[_BOUNDS] * len(given))
     weights: npt.NDArray[np.float32] = found.x.astype(np.float32)
     return weights
