@@ -6,7 +6,8 @@ Files: the split of `ser.evaluation.split`, a tenth of the files of each emotion
 side; figures are of files, a file's probabilities being the mean of its pieces'. Pieces: a tenth of the
 *pieces* held out at random, so that most held-out pieces have a sister from the same recording in training;
 figures are of pieces, as tutorials report them. For comparison there are also the pieces of the split by files.
-Speakers are on both sides in either. Nothing is chosen on what is held out: default settings, last epoch.
+Speakers are on both sides in either. Sums of another processor differ in their last digit, and figures with them: both
+are printed. Nothing is chosen on what is held out: default settings, last epoch.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from rich.console import Console
 from rich.table import Table
 from sklearn.metrics import accuracy_score, balanced_accuracy_score
 
+from benchmarks.machine import processor, tensorflow
 from ser.config import parse
 from ser.dataset import Dataset
 from ser.evaluation.split import Protocol, folds
@@ -57,6 +59,7 @@ def main() -> None:
             table.add_row(model_type, "files", "pieces", *_row([run[1] for run in honest]))
             table.add_row(model_type, "pieces", "pieces", *_row([run[1] for run in leaky]))
     Console().print(table)
+    Console().print(f"{tensorflow()} on {processor()}")
 
 
 def _as_single_pieces(features: FeatureSet) -> FeatureSet:

@@ -10,10 +10,8 @@ from ser.bundles.judgements import Judgements
 from ser.experts.familiarity import familiarity, heat
 
 
-def softmax(
-    logits: np.ndarray[tuple[int, int], np.dtype[np.float64]],
-) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-    powers = np.exp(logits)
+def softmax(logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    powers: npt.NDArray[np.float64] = np.exp(logits)
     return powers / powers.sum(axis=1, keepdims=True)
 
 
