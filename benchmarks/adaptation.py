@@ -58,12 +58,18 @@ def main() -> None:
         type=json.loads,
         help="as JSON; those that the model type has, if not given",
     )
+    parser.add_argument(
+        "--dataset-virtual-speakers",
+        type=int,
+        help="who say each clip as well; the model type's, if not given",
+    )
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2, 3, 4])
     parser.add_argument("--data", type=Path, help="keeps the corpus and its features")
     parser.add_argument("--out", type=Path, help="keeps what is predicted")
     arguments = parser.parse_args()
     done: Done = json.loads(arguments.out.read_text()) if arguments.out and arguments.out.exists() else {}
-    methods = arguments.dataset_feature_extract_methods
+    front_end = ("dataset_feature_extract_methods", "dataset_virtual_speakers")
+    given = {name: vars(arguments)[name] for name in front_end if vars(arguments)[name] is not None}
     with tempfile.TemporaryDirectory() as temporary:
         for model_type in arguments.model_type:
             request = parse(
@@ -74,7 +80,7 @@ def main() -> None:
                     "model_type": model_type,
                     "model_config": {"weights": "int8"} if arguments.int8 else {},
                     "model_save_path": temporary,
-                    **({"dataset_feature_extract_methods": methods} if methods else {}),
+                    **given,
                 },
             )
             folder = Dataset(request.data_path, request.remote_url).features_of(request)

@@ -30,11 +30,17 @@ def main() -> None:
     parser.add_argument("--model-type", default="KerasDropoutClassifier")
     parser.add_argument("--steps", nargs="+", choices=STEPS, default=list(STEPS))
     parser.add_argument("--epochs", type=int, help="by default the model type's")
+    parser.add_argument(
+        "--dataset-virtual-speakers", type=int, help="who say each clip as well; the model type's, if not given"
+    )
     parser.add_argument("--child", nargs=5, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.child:
         _child(*arguments.child)
         return
+    body: dict[str, object] = {"model_config": {"epochs": arguments.epochs}} if arguments.epochs else {}
+    if arguments.dataset_virtual_speakers is not None:
+        body["dataset_virtual_speakers"] = arguments.dataset_virtual_speakers
     for corpus in arguments.corpus or ["embedded:"]:
         columns = ("step", "seconds", "processor seconds", "peak memory (MB)", "leaves (MB)")
         table = Table(*columns, title=corpus, box=None)
@@ -49,7 +55,7 @@ def main() -> None:
                     folder,
                     corpus,
                     arguments.model_type,
-                    json.dumps({"epochs": arguments.epochs} if arguments.epochs else {}),
+                    json.dumps(body),
                 ]
                 started = time.perf_counter()
                 answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout
@@ -61,7 +67,7 @@ def main() -> None:
         Console().print(table)
 
 
-def _child(step: str, folder: str, corpus: str, model_type: str, model_config: str) -> None:
+def _child(step: str, folder: str, corpus: str, model_type: str, settings: str) -> None:
     """Runs one step as the pipeline does and prints what it used; the time of starting Python is outside."""
     from ser.config import parse
     from ser.request import TrainRequest
@@ -74,7 +80,7 @@ def _child(step: str, folder: str, corpus: str, model_type: str, model_config: s
             "remote_url": corpus,
             "model_type": model_type,
             "model_save_path": f"{folder}/models",
-            "model_config": json.loads(model_config),
+            **json.loads(settings),
         },
     )
     match step:
