@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import soxr
-from scipy.fft import irfft, next_fast_len, rfft
 
 from ser.audio.recordings import SAMPLE_RATE_HZ, Samples
 
@@ -91,6 +90,8 @@ def virtual_speaker(samples: Samples, number: int, name: str) -> Samples:
 
 def _in_room(voice: Samples, random: np.random.Generator) -> Samples:
     """A voice with echoes and noise, as a microphone takes them."""
+    from scipy.fft import irfft, next_fast_len, rfft  # requests are checked where there is no SciPy
+
     decay = int(random.uniform(*_REVERBERATION_SECONDS) * SAMPLE_RATE_HZ)
     echoes = random.standard_normal(decay, dtype=np.float32) * _by_db(-60 * np.arange(decay) / decay)
     echoes *= _by_db(random.uniform(*_ECHO_DB)) / np.sqrt(np.square(echoes).sum())

@@ -14,8 +14,10 @@ import numpy as np
 
 from ser.code_identity import code_digest
 from ser.corpora.folder import Clip, Manifest, load_manifest
+from ser.encoders.catalogue import OnnxRecord
 from ser.encoders.storage import check_encoder
 from ser.errors import ConfigError, DamagedError, FieldViolation, SerError
+from ser.extras import require
 from ser.features import EXTRACTORS
 from ser.features.feature_set import TABLE, FeatureSet, Sample, sample_table, samples_of
 from ser.features.frontend import FrontEnd, num_pieces
@@ -132,15 +134,18 @@ def join_parts(parts: Sequence[Path], features: Path, *, force: bool = False) ->
 
 
 def check_encoders(config: FeatureConfig) -> None:
-    """Checks that the pretrained encoders of the methods are on this machine, before work begins that wants them.
+    """Checks that the pretrained encoders of the methods can be used here, before work begins that wants them.
 
     Raises:
-        MissingEncoderError: If one is not; the message has the command that brings it.
+        MissingEncoderError: If one is not on this machine; the message has the command that brings it.
+        MissingExtraError: If one is an ONNX file, and ONNX Runtime is not installed.
         DamagedError: If one is altered.
     """
     for name, settings in config.dataset_feature_extract_methods.items():
         for record in EXTRACTORS.get(name).encoders(settings):
             check_encoder(record)
+            if isinstance(record, OnnxRecord):
+                require("an ONNX encoder", "onnx")
 
 
 def feature_identity(manifest: Manifest, config: FeatureConfig) -> dict[str, Any]:

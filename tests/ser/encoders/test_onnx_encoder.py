@@ -14,6 +14,7 @@ from ser.encoders.onnx_graph import OnnxGraph
 from ser.encoders.storage import MissingEncoderError, encoder_folder, install_network
 from ser.encoders.whisper import log_mel
 from ser.errors import ConfigError, DamagedError, MissingExtraError
+from ser.steps.checking import check_request
 from tests.signals import tone
 from tests.tiny_onnx import BANDS, CHANNELS, field, graph, model, node, tensor, tiny_encoder, tiny_frames, value
 
@@ -290,3 +291,12 @@ def test_without_onnx_runtime_the_extra_is_named(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("ser.extras._is_there", lambda module: module != "onnxruntime")
     with pytest.raises(MissingExtraError, match=r"^an ONNX encoder needs .*onnxruntime; .*'speech-emotion\[onnx\]'$"):
         OnnxEncoder(record, hearing())
+
+
+def test_its_extra_is_named_before_a_corpus_is_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = {"SpeechEncoder": {"weights": taken(tiny_encoder()).name}}
+    asked = {"model_type": "EncoderClassifier", "dataset_feature_extract_methods": settings}
+    assert check_request(asked).dataset_virtual_speakers == 10
+    monkeypatch.setattr("ser.extras._is_there", lambda module: module != "onnxruntime")
+    with pytest.raises(MissingExtraError, match=r"'speech-emotion\[onnx\]'$"):
+        check_request(asked)
