@@ -21,7 +21,7 @@ ASKED: dict[str, Any] = {"random_state": 42, "model_type": "FunctionalsClassifie
 WHOLE = ("max", 4)
 """Clips whole, and four virtual speakers."""
 FEATURES: dict[str, tuple[set[str], tuple[str, int]]] = {
-    "EncoderClassifier": ({"SpeechEncoder"}, WHOLE),
+    "EncoderClassifier": ({"SpeechEncoder"}, ("max", 10)),
     "EnsembleClassifier": ({"Functionals", "SpeechEncoder", "SpeechFrames"}, WHOLE),
     "FunctionalsClassifier": ({"Functionals"}, WHOLE),
     "TemporalNetworkClassifier": ({"SpeechFrames"}, WHOLE),

@@ -191,7 +191,7 @@ def test_the_defaults_of_the_commands(calls: list[dict[str, Any]], monkeypatch: 
         invoke(command)
     trained, validated, submitted = calls
     usual = {"remote_url": "embedded:", "data_path": "data", "model_type": "EncoderClassifier", "random_state": 42}
-    usual |= {"dataset_load_split_at": "max", "dataset_virtual_speakers": 4}
+    usual |= {"dataset_load_split_at": "max", "dataset_virtual_speakers": 10}
     for call in calls:
         assert list(call["dataset_feature_extract_methods"]) == ["SpeechEncoder"]
         assert {name: call[name] for name in usual} == usual

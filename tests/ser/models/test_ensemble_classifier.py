@@ -93,7 +93,7 @@ def test_what_does_not_fit_into_memory_makes_the_same_model(
     copied = fit_on(TrainingSet.of(corpus, fold.training, frontend), CONFIG, silent)
     assert corpus.virtual is not None
     monkeypatch.setattr("ser.features.training_set.COPIED_BYTES", 0)
-    monkeypatch.setattr("ser.experts.ensemble._MEMORY_BYTES", 0)
+    monkeypatch.setattr("ser.experts.rows._MEMORY_BYTES", 0)
     read = fit_on(TrainingSet.of(corpus, fold.training, frontend), CONFIG, silent)
     for one, other in zip(copied.model.get_weights(), read.model.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
