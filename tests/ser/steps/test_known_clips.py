@@ -17,7 +17,6 @@ from ser.config import Config, parse
 from ser.dataset import Dataset
 from ser.features import EXTRACTORS, About, FeatureExtractor
 from ser.request import FeatureConfig
-from ser.steps import clip_rows
 from ser.steps.feature_extraction import (
     ROWS,
     VIRTUAL,
@@ -70,20 +69,6 @@ def known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Outline, "heard", 0)
 
 
-@pytest.fixture(autouse=True)
-def decoded(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """How often each clip is decoded for features."""
-    counted: Counter[str] = Counter()
-    read_clip = clip_rows.read_clip
-
-    def count(folder: Path, clip: Any) -> object:
-        counted[clip.name] += 1
-        return read_clip(folder, clip)
-
-    monkeypatch.setattr(clip_rows, "read_clip", count)
-    return counted
-
-
 @pytest.fixture(scope="module")
 def corpora(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One corpus, and a corpora file that has all of it but one label, and another with longer clips."""
@@ -103,7 +88,7 @@ def corpora(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def extracted(place: Path, url: Path, changes: dict[str, Any], *, force: bool = False) -> Path:
-    """The feature folder; `Outline.heard` and the clips decoded count from here."""
+    """The feature folder; `Outline.heard` counts from here."""
     dataset = Dataset(place, str(url))
     dataset.prepare()
     Outline.heard = 0

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 
+from ser.audio.virtual_speakers import virtual_speaker
 from ser.bundles.bundle import Bundle
 from ser.config import parse
 from ser.corpora.folder import load_manifest
@@ -16,7 +17,7 @@ from ser.networks.export import export_tflite
 from ser.request import DownloadConfig, FeatureConfig, PublishConfig, TrainingConfig
 from ser.steps.download import download
 from ser.steps.evaluation import evaluate, publish
-from ser.steps.feature_extraction import extract_features, extract_part, join_parts, load_features
+from ser.steps.feature_extraction import extract_features, extract_part, join_parts, load_features, load_frontend
 from ser.steps.training import model_id, train
 from ser.storage.stamps import STAMP
 from tests.signals import CLIPS
@@ -31,6 +32,19 @@ def test_download_makes_a_corpus_folder_that_stands_alone(corpus_zip: Path, tmp_
     assert len(load_manifest(tmp_path / "corpus").clips) == CLIPS
     extract_features(tmp_path / "corpus", tmp_path / "features", FeatureConfig())
     assert len(load_features(tmp_path / "features").samples) == CLIPS
+
+
+def test_each_virtual_speaker_says_each_clip(corpus_zip: Path, tmp_path: Path) -> None:
+    dataset = Dataset(tmp_path / "data", str(corpus_zip))
+    methods = {"MFCC": {"num_cepstral": 3}}
+    body = {"dataset_load_split_at": "max", "dataset_feature_extract_methods": methods, "dataset_virtual_speakers": 7}
+    folder = dataset.features_of(parse(FeatureConfig, body))
+    features, frontend = load_features(folder), load_frontend(folder)
+    assert features.virtual is not None
+    for row, (clip, samples) in zip(features.virtual, list(dataset)[:5], strict=False):
+        for number, heard in enumerate(row):
+            voice = virtual_speaker(samples, number, clip.name)[: frontend.piece_samples]
+            np.testing.assert_allclose(heard, frontend.transform(voice, clip.about)[0], rtol=1e-4, atol=1e-3)
 
 
 def test_training_twice_gives_the_same_model_bit_for_bit(features: Path, tmp_path: Path) -> None:

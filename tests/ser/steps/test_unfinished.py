@@ -14,11 +14,10 @@ import numpy as np
 import pytest
 
 from ser.config import parse
-from ser.corpora.folder import Clip, load_manifest
+from ser.corpora.folder import load_manifest
 from ser.dataset import Dataset
 from ser.progress import Progress
 from ser.request import FeatureConfig
-from ser.steps import clip_rows
 from ser.steps.feature_extraction import ROWS, VIRTUAL, extract_features, extract_part
 from ser.steps.unfinished import UnfinishedRows, sweep_unfinished, unfinished_folder
 
@@ -60,20 +59,6 @@ def whole(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def heard(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """How often each clip is decoded."""
-    counted: Counter[str] = Counter()
-    read_clip = clip_rows.read_clip
-
-    def count(folder: Path, clip: Clip) -> object:
-        counted[clip.name] += 1
-        return read_clip(folder, clip)
-
-    monkeypatch.setattr(clip_rows, "read_clip", count)
-    return counted
-
-
 def kill_amidst(corpus: Path, features: Path, part: str = "whole") -> int:
     """Starts an extraction, and kills it when two batches are written; how many clips those are."""
     command = [sys.executable, "-c", KILLED, str(corpus), str(features), part, repr(BODY)]
@@ -88,7 +73,7 @@ def same(features: Path, whole: Path) -> bool:
 
 @pytest.mark.parametrize("part", ["whole", "part"])
 def test_a_killed_extraction_goes_on_where_it_was(
-    part: str, corpus: Path, whole: Path, tmp_path: Path, heard: Counter[str]
+    part: str, corpus: Path, whole: Path, tmp_path: Path, decoded: Counter[str]
 ) -> None:
     features, clips = tmp_path / "features", load_manifest(corpus).clips
     done = kill_amidst(corpus, features, part)
@@ -100,14 +85,14 @@ def test_a_killed_extraction_goes_on_where_it_was(
         extract_features(corpus, features, config, report=told.append)
     else:
         extract_part(corpus, features, config, 0, 1, report=told.append)
-    assert heard == Counter(clip.name for clip in clips[done:])
+    assert decoded == Counter(clip.name for clip in clips[done:])
     assert told[0].done > done
     assert same(features, whole)
     assert not unfinished_folder(features).exists()
 
 
 def test_a_torn_batch_is_done_again_and_no_other(
-    corpus: Path, whole: Path, tmp_path: Path, heard: Counter[str]
+    corpus: Path, whole: Path, tmp_path: Path, decoded: Counter[str]
 ) -> None:
     """As a machine that loses power leaves it: bytes that were not written, and a line of the journal in halves."""
     features, clips = tmp_path / "features", load_manifest(corpus).clips
@@ -119,20 +104,20 @@ def test_a_torn_batch_is_done_again_and_no_other(
     with (folder / "batches.jsonl").open("ab") as file:
         file.write(b'{"added": [[12')
     extract_features(corpus, features, parse(FeatureConfig, BODY))
-    assert len(clips) - done < len(heard) < len(clips)
+    assert len(clips) - done < len(decoded) < len(clips)
     assert same(features, whole)
 
 
 def test_what_other_settings_or_force_ask_for_begins_anew(
-    corpus: Path, whole: Path, tmp_path: Path, heard: Counter[str]
+    corpus: Path, whole: Path, tmp_path: Path, decoded: Counter[str]
 ) -> None:
     killed, clips = tmp_path / "killed", load_manifest(corpus).clips
     kill_amidst(corpus, killed / "features")
     for name, changes, force in (("other", {"dataset_load_normalize": False}, False), ("forced", {}, True)):
         copy = Path(shutil.copytree(killed, tmp_path / name)) / "features"
-        heard.clear()
+        decoded.clear()
         extract_features(corpus, copy, parse(FeatureConfig, {**BODY, **changes}), force=force)
-        assert len(heard) == len(clips)
+        assert len(decoded) == len(clips)
         assert same(copy, whole) is force
 
 
